@@ -1,0 +1,87 @@
+import { invalid } from '../protocol/check.ts';
+import { paddedDimensions } from '../protocol/metrics.ts';
+import {
+  type BuildOptions,
+  type ResolvedHashing,
+  type ResolvedTree,
+  resolveHashingOptions,
+  resolveTreeOptions,
+} from '../protocol/options.ts';
+import { CODEC_BFLOAT16, CODEC_FLOAT32, CODEC_INT8, CODEC_NONE } from '../protocol/shard-layout.ts';
+
+/** From here on codes pay for themselves (ScaNN's rule of thumb: brute force below 20 thousand). */
+const HASHING_FROM = 20_000;
+/** From here on a tree does (ScaNN: below 100 thousand, hashing without partitioning). */
+const TREE_FROM = 100_000;
+
+/** Bytes of vectors per shard that the default number of shards aims at. */
+const SHARD_BYTES = 2 ** 30;
+
+/** The shape of an index, with every choice made. Kept in the saved index. */
+export interface IndexConfig {
+  readonly tree: (ResolvedTree & { readonly numLeaves: number }) | false;
+  readonly hashing: ResolvedHashing | false;
+  readonly reordering: 'float32' | 'bfloat16' | 'int8' | false;
+  readonly defaults: { readonly k: number; readonly numLeavesToSearch: number; readonly numReorderingCandidates: number };
+}
+
+/** Chooses what the options leave open, from the number of vectors. */
+export function configure(size: number, options: BuildOptions): IndexConfig {
+  const reordering = options.reordering === false ? false : (options.reordering?.vectors ?? 'float32');
+  if (reordering === false && options.hashing === false) {
+    throw invalid('reordering', false, 'on when hashing is false, for nothing would be stored of the vectors');
+  }
+  // Without stored vectors there is nothing else to score than codes.
+  const wantsHashing = options.hashing ?? (size >= HASHING_FROM || reordering === false || Boolean(options.tree) ? {} : false);
+  const wantsTree = options.tree ?? (size >= TREE_FROM && wantsHashing !== false ? {} : false);
+  const tree = size === 0 || wantsTree === false ? false : withLeaves(resolveTreeOptions(wantsTree), size);
+  const hashing = size === 0 || wantsHashing === false ? false : resolveHashingOptions(wantsHashing);
+  const numLeaves = tree === false ? 1 : tree.numLeaves;
+  const k = options.defaults?.k ?? 10;
+  return {
+    tree,
+    hashing,
+    reordering: size === 0 && reordering === false ? 'float32' : reordering,
+    defaults: {
+      k,
+      numLeavesToSearch: Math.min(numLeaves, options.defaults?.numLeavesToSearch ?? defaultLeavesToSearch(numLeaves)),
+      numReorderingCandidates: options.defaults?.numReorderingCandidates ?? Math.max(150, 10 * k),
+    },
+  };
+}
+
+function withLeaves(tree: ResolvedTree, size: number): ResolvedTree & { readonly numLeaves: number } {
+  const numLeaves = Math.min(size, tree.numLeaves ?? Math.max(1, Math.round(1.4 * Math.sqrt(size))));
+  return { ...tree, numLeaves };
+}
+
+// A tenth of the leaves, but at least 20, gives recall@10 of 0.97 on real embeddings (docs/design.md).
+function defaultLeavesToSearch(numLeaves: number): number {
+  return Math.min(numLeaves, Math.max(20, Math.ceil(numLeaves / 10)));
+}
+
+export function codecOf(reordering: IndexConfig['reordering']): number {
+  switch (reordering) {
+    case false:
+      return CODEC_NONE;
+    case 'float32':
+      return CODEC_FLOAT32;
+    case 'bfloat16':
+      return CODEC_BFLOAT16;
+    case 'int8':
+      return CODEC_INT8;
+  }
+}
+
+/** Shards of an index of this size: as asked, or one per GiB and at least one per thread; never more than vectors. */
+export function chooseShards(size: number, dimensions: number, threads: number, asked: number | undefined): number {
+  const bytes = size * paddedDimensions(dimensions) * 4;
+  const wanted = asked ?? Math.max(threads, Math.ceil(bytes / SHARD_BYTES));
+  return Math.max(1, Math.min(wanted, size));
+}
+
+/** Weight of the error along the vector, less 1: eta of Guo et al. 2020 for a threshold relative to the norm. */
+export function anisotropicWeight(dimensions: number, threshold: number): number {
+  const square = threshold ** 2;
+  return Math.max(0, ((dimensions - 1) * square) / (1 - square) - 1);
+}

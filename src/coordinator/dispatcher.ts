@@ -1,0 +1,290 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import {
+  DONE_SEQUENCE,
+  FAULT_OUT_OF_MEMORY,
+  MODE_CODES,
+  QUEUE_TAIL,
+  SLOT_CODES,
+  SLOT_ERROR,
+  SLOT_MERGED,
+  SLOT_MICROS,
+  SLOT_RESULT_COUNT,
+  SLOT_TABLES,
+  STOP,
+} from '../protocol/control-layout.ts';
+import { ScanneryError } from '../protocol/errors.ts';
+import { idOfLow, scoreOfHigh } from '../protocol/order.ts';
+import { METRIC_L2, TABLES_QUERY_NORM } from '../protocol/shard-layout.ts';
+import { Call, type QuerySource, type SearchResult, writeQuery } from './call.ts';
+import { Fifo } from './fifo.ts';
+import type { IdColumn } from './id-column.ts';
+import type { Request, Slots } from './slots.ts';
+
+/** Queries of one waiting call that are submitted before the next call gets its turn. */
+const TURN = 64;
+
+export interface DispatcherOptions {
+  readonly dimensions: number;
+  readonly stride: number;
+  readonly normalise: boolean;
+  readonly kernelMetric: number;
+  readonly ids: IdColumn;
+}
+
+/** A query in a slot. */
+interface Flight {
+  readonly call: Call;
+  readonly query: number;
+  attempts: number;
+}
+
+export interface QueryCounters {
+  /** Queries answered. */
+  completed: number;
+  /** Time in kernels, over all threads, in microseconds. */
+  kernelMicroseconds: number;
+  /** Codes scanned. */
+  codesScanned: number;
+  /** Queries that were started afresh because a worker died. */
+  retried: number;
+}
+
+/** Moves queries from calls into slots and answers from slots to calls. Costs the same however large the index is. */
+export class Dispatcher {
+  readonly counters: QueryCounters = { completed: 0, kernelMicroseconds: 0, codesScanned: 0, retried: 0 };
+  readonly #slots: Slots;
+  readonly #options: DispatcherOptions;
+  readonly #flights: (Flight | undefined)[];
+  readonly #waiting = new Fifo<Call>();
+  // A pending call must keep the process alive; a wait on shared memory does not.
+  readonly #keepAlive = setInterval(() => {}, 2 ** 31 - 1).unref();
+  #inFlight = 0;
+  #paused = false;
+  #watching = false;
+  #idle: (() => void)[] = [];
+
+  constructor(slots: Slots, options: DispatcherOptions) {
+    this.#slots = slots;
+    this.#options = options;
+    this.#flights = new Array(slots.layout.numSlots);
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  run(source: QuerySource, request: Request, signal: AbortSignal | undefined): Promise<SearchResult[]> {
+    const call = new Call(source, request, signal, (aborted) => this.#cancel(aborted));
+    if (this.#inFlight === 0) this.#keepAlive.ref();
+    this.#waiting.push(call);
+    this.#submit();
+    return call.promise;
+  }
+
+  /** Resolves when nothing is in flight or waiting. */
+  async idle(): Promise<void> {
+    if (this.#inFlight === 0 && this.#waiting.size === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#idle.push(resolve);
+    });
+  }
+
+  /** Fails everything that waits or is in flight. No worker may be running. */
+  failAll(error: unknown): void {
+    for (const call of this.#waiting.takeAll()) call.fail(error);
+    for (let slot = 0; slot < this.#flights.length; slot++) {
+      const flight = this.#flights[slot];
+      if (flight === undefined) continue;
+      flight.call.fail(error);
+      this.#release(slot);
+    }
+    this.#settleIdle();
+  }
+
+  dispose(): void {
+    clearInterval(this.#keepAlive);
+  }
+
+  /** Submits nothing more until `restart`. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  /**
+   * Starts every unfinished query afresh, after all workers have stopped and before they serve again. `blamed` are the slots
+   * that dead workers were at; a query that is blamed twice fails, so that it cannot kill one worker after another.
+   */
+  restart(blamed: ReadonlySet<number>): void {
+    this.#drain();
+    for (let slot = 0; slot < this.#flights.length; slot++) {
+      const flight = this.#flights[slot];
+      if (flight === undefined) continue;
+      if (flight.call.settled) {
+        this.#release(slot);
+        continue;
+      }
+      if (blamed.has(slot) && ++flight.attempts > 1) {
+        flight.call.fail(
+          new ScanneryError('SCANNERY_WORKER_FAILED', 'the worker thread that held the query died, twice', { row: flight.query }),
+        );
+        this.#release(slot);
+        continue;
+      }
+      this.counters.retried++;
+      this.#slots.reset(slot);
+      this.#slots.enqueue(slot);
+    }
+    this.#paused = false;
+    this.#submit();
+  }
+
+  #submit(): void {
+    if (this.#paused) return;
+    const slots = this.#slots;
+    let submitted = false;
+    while (slots.anyFree) {
+      const call = this.#waiting.shift();
+      if (call === undefined) break;
+      try {
+        for (let turn = 0; turn < TURN && slots.anyFree && !call.exhausted; turn++) {
+          this.#place(call);
+          submitted = true;
+        }
+      } catch (error) {
+        call.fail(error);
+        this.#cancel(call);
+      }
+      if (!call.exhausted) this.#waiting.push(call);
+    }
+    if (submitted) {
+      slots.wake();
+      void this.#watch();
+    } else if (this.#inFlight === 0) this.#settleIdle();
+  }
+
+  #place(call: Call): void {
+    const slots = this.#slots;
+    const slot = slots.take(call.request);
+    try {
+      const row = call.source.count === 1 ? undefined : call.next;
+      writeQuery(call.source.row(call.next), row, this.#options, slots.views.f32, slots.queryAt(slot));
+    } catch (error) {
+      slots.free(slot);
+      throw error;
+    }
+    this.#flights[slot] = { call, query: call.next++, attempts: 0 };
+    this.#inFlight++;
+    slots.enqueue(slot);
+  }
+
+  #cancel(call: Call): void {
+    for (let slot = 0; slot < this.#flights.length; slot++) {
+      if (this.#flights[slot]?.call === call) this.#slots.cancel(slot);
+    }
+  }
+
+  async #watch(): Promise<void> {
+    if (this.#watching) return;
+    this.#watching = true;
+    while (this.#inFlight > 0) {
+      const { words } = this.#slots;
+      const seen = Atomics.load(words, DONE_SEQUENCE);
+      if (this.#drain() > 0) {
+        this.#submit();
+        if (this.#inFlight === 0) break;
+      }
+      const wait = Atomics.waitAsync(words, DONE_SEQUENCE, seen);
+      // More is ready already: give the event loop its turn first.
+      if (wait.async) await wait.value;
+      else await nextTurn();
+    }
+    this.#watching = false;
+  }
+
+  /** Answers every query that is ready; returns how many. */
+  #drain(): number {
+    const { words, layout } = this.#slots;
+    const done = layout.done >>> 2;
+    const groups = Math.ceil(layout.numSlots / 32);
+    let count = 0;
+    for (let group = 0; group < groups; group++) {
+      if (words[done + group] === 0) continue;
+      let bits = Atomics.exchange(words, done + group, 0);
+      while (bits !== 0) {
+        const bit = 31 - Math.clz32(bits);
+        bits &= ~(1 << bit);
+        this.#finish(group * 32 + bit);
+        count++;
+      }
+    }
+    return count;
+  }
+
+  #finish(slot: number): void {
+    const flight = this.#flights[slot];
+    if (flight === undefined) return;
+    const { words } = this.#slots;
+    const h = this.#slots.header(slot);
+    this.counters.kernelMicroseconds += words[h + SLOT_MICROS]! / 10;
+    this.counters.codesScanned += words[h + SLOT_CODES]!;
+    const { call, query } = flight;
+    if (!call.settled) {
+      const fault = words[h + SLOT_ERROR]!;
+      if (fault !== 0) call.fail(faultError(fault, query));
+      else {
+        this.counters.completed++;
+        call.answer(query, this.#read(slot, call.request.mode));
+      }
+    }
+    this.#release(slot);
+  }
+
+  #read(slot: number, mode: number): SearchResult {
+    const { u32, f32 } = this.#slots.views;
+    const h = this.#slots.header(slot);
+    const count = u32[h + SLOT_RESULT_COUNT]!;
+    const merged = u32[h + SLOT_MERGED]! >>> 2;
+    const ids = new Array<SearchResult['ids'][number]>(count);
+    const scores = new Float32Array(count);
+    const l2 = this.#options.kernelMetric === METRIC_L2;
+    // A code's score is q . x - |x|^2 / 2, both centred; the query's norm makes it a distance.
+    const norm = l2 && mode === MODE_CODES ? f32[(u32[h + SLOT_TABLES]! + TABLES_QUERY_NORM) >>> 2]! : undefined;
+    for (let i = 0; i < count; i++) {
+      ids[i] = this.#options.ids.at(idOfLow(u32[merged + 2 * i]!));
+      const score = scoreOfHigh(u32[merged + 2 * i + 1]!);
+      scores[i] = !l2 ? score : norm === undefined ? 0 - score : Math.max(0, norm - 2 * score);
+    }
+    return { ids, scores };
+  }
+
+  #release(slot: number): void {
+    this.#flights[slot] = undefined;
+    this.#slots.free(slot);
+    this.#inFlight--;
+  }
+
+  #settleIdle(): void {
+    this.#keepAlive.unref();
+    const idle = this.#idle;
+    this.#idle = [];
+    for (const resolve of idle) resolve();
+  }
+
+  /** Asks every worker to leave its loop. */
+  stopWorkers(): void {
+    const { words } = this.#slots;
+    Atomics.store(words, STOP, 1);
+    Atomics.notify(words, QUEUE_TAIL);
+  }
+}
+
+function faultError(fault: number, query: number): ScanneryError {
+  if (fault === FAULT_OUT_OF_MEMORY) {
+    return new ScanneryError('SCANNERY_OUT_OF_MEMORY', 'a shard has no room for so many candidates; ask for fewer', { row: query });
+  }
+  return new ScanneryError('SCANNERY_WORKER_FAILED', 'a worker failed on the query', { row: query });
+}

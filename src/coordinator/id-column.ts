@@ -1,0 +1,237 @@
+import { ScanneryError, show } from '../protocol/errors.ts';
+import type { Id } from './call.ts';
+
+/** How ids are stored: not at all (row numbers), as integers, or as text with a letter that tells its type. */
+export type IdKind = 'row' | 'integer' | 'text';
+
+/** The ids of an index, by row. */
+export interface IdColumn {
+  readonly kind: IdKind;
+  readonly size: number;
+  at(row: number): Id;
+  /** Its parts for saving; empty for row numbers. */
+  parts(): readonly Uint8Array[];
+}
+
+export function openIdColumn(kind: IdKind, size: number, parts: readonly Uint8Array[]): IdColumn {
+  if (kind === 'row') return new RowIds(size);
+  const first = parts[0]!;
+  if (kind === 'integer') return new IntegerIds(new Float64Array(first.buffer, first.byteOffset, size));
+  return new TextIds(new Float64Array(first.buffer, first.byteOffset, size + 1), parts[1]!);
+}
+
+const bytesOf = (view: Float64Array): Uint8Array => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+
+class RowIds implements IdColumn {
+  readonly kind = 'row';
+  readonly size: number;
+
+  constructor(size: number) {
+    this.size = size;
+  }
+
+  at(row: number): Id {
+    return row;
+  }
+
+  parts(): readonly Uint8Array[] {
+    return [];
+  }
+}
+
+class IntegerIds implements IdColumn {
+  readonly kind = 'integer';
+  readonly #values: Float64Array;
+
+  constructor(values: Float64Array) {
+    this.#values = values;
+  }
+
+  get size(): number {
+    return this.#values.length;
+  }
+
+  at(row: number): Id {
+    return this.#values[row]!;
+  }
+
+  parts(): readonly Uint8Array[] {
+    return [bytesOf(this.#values)];
+  }
+}
+
+/** Letters before the text of an id. */
+const STRING = 0x73; // s
+const INTEGER = 0x69; // i
+const BIGINT = 0x62; // b
+
+class TextIds implements IdColumn {
+  readonly kind = 'text';
+  readonly #starts: Float64Array;
+  readonly #bytes: Buffer;
+
+  constructor(starts: Float64Array, bytes: Uint8Array) {
+    this.#starts = starts;
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  get size(): number {
+    return this.#starts.length - 1;
+  }
+
+  at(row: number): Id {
+    const start = this.#starts[row]!;
+    const text = this.#bytes.toString('utf8', start + 1, this.#starts[row + 1]!);
+    switch (this.#bytes[start]) {
+      case STRING:
+        return text;
+      case INTEGER:
+        return Number(text);
+      default:
+        return BigInt(text);
+    }
+  }
+
+  parts(): readonly Uint8Array[] {
+    return [bytesOf(this.#starts), this.#bytes];
+  }
+}
+
+const LEAST_BIGINT = -(2n ** 63n);
+const MOST_BIGINT = 2n ** 64n - 1n;
+
+/** Collects ids as they are given, refuses bad and repeated ones, and keeps them packed. */
+export class IdColumnBuilder {
+  #size = 0;
+  #integers: Float64Array<ArrayBuffer> | null = new Float64Array(1024);
+  #starts = new Float64Array(1024);
+  #bytes = Buffer.alloc(16384);
+  #end = 0;
+  // Open addressing over row + 1; a JavaScript Set ends at 16.7 million entries.
+  #table = new Int32Array(4096);
+
+  get size(): number {
+    return this.#size;
+  }
+
+  add(id: unknown): void {
+    const row = this.#size;
+    if (typeof id === 'number') {
+      if (!Number.isSafeInteger(id)) throw invalidId(id, row, 'a number that is not a safe integer');
+    } else if (typeof id === 'bigint') {
+      if (id < LEAST_BIGINT || id > MOST_BIGINT) throw invalidId(id, row, 'a bigint of more than 64 bits');
+    } else if (typeof id !== 'string') throw invalidId(id, row, 'neither a string, a safe integer nor a bigint');
+    else if (!id.isWellFormed()) throw invalidId(id, row, 'a string with a lone surrogate');
+    if (this.#integers !== null && typeof id !== 'number') this.#becomeText();
+    this.#append(id);
+    this.#size++;
+    this.#insert(row, id);
+  }
+
+  finish(): IdColumn {
+    if (this.#integers !== null) return new IntegerIds(shared(this.#integers.subarray(0, this.#size)));
+    this.#starts[this.#size] = this.#end;
+    const bytes = new Uint8Array(new SharedArrayBuffer(this.#end));
+    bytes.set(this.#bytes.subarray(0, this.#end));
+    return new TextIds(shared(this.#starts.subarray(0, this.#size + 1)), bytes);
+  }
+
+  #append(id: Id): void {
+    const row = this.#size;
+    if (this.#integers !== null) {
+      if (row === this.#integers.length) this.#integers = grown(this.#integers);
+      this.#integers[row] = id as number;
+      return;
+    }
+    if (row + 2 > this.#starts.length) this.#starts = grown(this.#starts);
+    const text = typeof id === 'string' ? id : String(id);
+    const most = this.#end + 1 + text.length * 3;
+    if (most > this.#bytes.length) {
+      const larger = Buffer.alloc(Math.max(most, this.#bytes.length * 2));
+      this.#bytes.copy(larger, 0, 0, this.#end);
+      this.#bytes = larger;
+    }
+    this.#starts[row] = this.#end;
+    this.#bytes[this.#end] = typeof id === 'string' ? STRING : typeof id === 'number' ? INTEGER : BIGINT;
+    this.#end += 1 + this.#bytes.write(text, this.#end + 1);
+    this.#starts[row + 1] = this.#end;
+  }
+
+  #becomeText(): void {
+    const integers = this.#integers!;
+    const size = this.#size;
+    this.#integers = null;
+    this.#size = 0;
+    this.#table.fill(0);
+    for (let row = 0; row < size; row++) {
+      this.#append(integers[row]!);
+      this.#size++;
+      this.#place(row);
+    }
+  }
+
+  #insert(row: number, id: Id): void {
+    if (2 * this.#size > this.#table.length) {
+      this.#table = new Int32Array(this.#table.length * 2);
+      for (let r = 0; r < row; r++) this.#place(r);
+    }
+    const earlier = this.#place(row);
+    if (earlier === -1) return;
+    throw new ScanneryError('SCANNERY_DUPLICATE_ID', `row ${row} has the id ${show(id)}, which row ${earlier} has already`, {
+      row,
+      value: id,
+    });
+  }
+
+  /** Enters a row in the table; returns the row that holds the same id, or -1. */
+  #place(row: number): number {
+    const mask = this.#table.length - 1;
+    let i = this.#hash(row) & mask;
+    for (; this.#table[i] !== 0; i = (i + 1) & mask) {
+      if (this.#same(this.#table[i]! - 1, row)) return this.#table[i]! - 1;
+    }
+    this.#table[i] = row + 1;
+    return -1;
+  }
+
+  #hash(row: number): number {
+    let h = 0x811c9dc5;
+    if (this.#integers !== null) {
+      const value = this.#integers[row]!;
+      h = Math.imul(h ^ (value | 0), 0x9e3779b1) ^ Math.imul(Math.floor(value / 4294967296) | 0, 0x85ebca6b);
+    } else {
+      const end = this.#starts[row + 1]!;
+      for (let i = this.#starts[row]!; i < end; i++) h = Math.imul(h ^ this.#bytes[i]!, 0x01000193);
+    }
+    h ^= h >>> 15;
+    h = Math.imul(h, 0x2c1b3c6d);
+    return (h ^ (h >>> 13)) >>> 0;
+  }
+
+  #same(a: number, b: number): boolean {
+    if (this.#integers !== null) return this.#integers[a] === this.#integers[b];
+    const [startA, endA, startB, endB] = [this.#starts[a]!, this.#starts[a + 1]!, this.#starts[b]!, this.#starts[b + 1]!];
+    return this.#bytes.compare(this.#bytes, startA, endA, startB, endB) === 0;
+  }
+}
+
+function grown(array: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {
+  const larger = new Float64Array(array.length * 2);
+  larger.set(array);
+  return larger;
+}
+
+function shared(array: Float64Array): Float64Array {
+  const copy = new Float64Array(new SharedArrayBuffer(array.byteLength));
+  copy.set(array);
+  return copy;
+}
+
+function invalidId(id: unknown, row: number, what: string): ScanneryError {
+  return new ScanneryError('SCANNERY_INVALID_ID', `row ${row} has the id ${show(id)}, which is ${what}`, { row, value: id });
+}
+
+/** Ids that are the row numbers. */
+export function rowIds(size: number): IdColumn {
+  return new RowIds(size);
+}

@@ -1,0 +1,107 @@
+import type { Metric } from '../protocol/metrics.ts';
+import {
+  METRIC_DOT,
+  METRIC_L2,
+  MODEL_BIAS_MINIMUM,
+  MODEL_BIAS_RANGE,
+  MODEL_BLOCKS,
+  MODEL_CENTROID_BIAS,
+  MODEL_CENTROIDS,
+  MODEL_CODEBOOKS,
+  MODEL_DIMENSIONS_PER_BLOCK,
+  MODEL_ENTRY_MAX,
+  MODEL_HEADER_BYTES,
+  MODEL_MEAN,
+  MODEL_METRIC,
+  MODEL_NUM_LEAVES,
+  MODEL_STRIDE,
+  MODEL_SUBSPACES,
+} from '../protocol/shard-layout.ts';
+import { align, allocate } from '../shard/arena.ts';
+import { Views } from '../shard/views.ts';
+
+/** Centroids and codebooks: what routes a query and hashes a vector. One for all shards. */
+export interface Model {
+  readonly stride: number;
+  readonly metric: number;
+  readonly numLeaves: number;
+  /** f32 [numLeaves x stride]; minus `mean` under squared_l2. */
+  readonly centroids: Float32Array;
+  /** f32 [stride]; zero unless squared_l2. */
+  readonly mean: Float32Array;
+  /** Blocks of dimensions with a code each; 0 without hashing. */
+  readonly blocks: number;
+  readonly dimensionsPerBlock: number;
+  /** f32 [blocks][dimensionsPerBlock][16]. */
+  readonly codebooks: Float32Array;
+}
+
+export function kernelMetric(metric: Metric): number {
+  return metric === 'squared_l2' ? METRIC_L2 : METRIC_DOT;
+}
+
+/** Subspaces as the scan takes them: an even number. */
+export function paddedSubspaces(blocks: number): number {
+  return Math.ceil(blocks / 2) * 2;
+}
+
+/**
+ * Largest LUT entry: 63, so that four lookups fit 8 bits, or what keeps the sum over all subspaces within 15 bits when there
+ * are more than 520 of them.
+ */
+export function largestEntry(subspaces: number): number {
+  return Math.min(63, Math.floor(32767 / Math.max(1, subspaces)));
+}
+
+/** Writes the model into a memory, in the layout that kernels read; returns the pointer to its header. */
+export function placeModel(memory: WebAssembly.Memory, model: Model): number {
+  const { stride, numLeaves, blocks } = model;
+  const subspaces = paddedSubspaces(blocks);
+  const parts = [numLeaves * stride * 4, numLeaves * 4, stride * 4, blocks * model.dimensionsPerBlock * 64];
+  const at = allocate(memory, align(MODEL_HEADER_BYTES) + parts.reduce((sum, bytes) => sum + align(bytes), 0));
+  let end = at + align(MODEL_HEADER_BYTES);
+  const [centroids, biases, mean, codebooks] = parts.map((bytes) => {
+    const start = end;
+    end += align(bytes);
+    return start;
+  }) as [number, number, number, number];
+  const { u32, f32 } = new Views(memory);
+  f32.set(model.centroids, centroids >>> 2);
+  f32.set(centroidBiases(model), biases >>> 2);
+  f32.set(model.mean, mean >>> 2);
+  f32.set(model.codebooks, codebooks >>> 2);
+  const header: [number, number][] = [
+    [MODEL_NUM_LEAVES, numLeaves],
+    [MODEL_STRIDE, stride],
+    [MODEL_CENTROIDS, centroids],
+    [MODEL_CENTROID_BIAS, biases],
+    [MODEL_MEAN, mean],
+    [MODEL_CODEBOOKS, codebooks],
+    [MODEL_BLOCKS, blocks],
+    [MODEL_SUBSPACES, subspaces],
+    [MODEL_DIMENSIONS_PER_BLOCK, model.dimensionsPerBlock],
+    [MODEL_METRIC, model.metric],
+  ];
+  for (const [field, value] of header) u32[(at + field) >>> 2] = value;
+  f32[(at + MODEL_ENTRY_MAX) >>> 2] = largestEntry(subspaces);
+  return at;
+}
+
+/** Sets what only the encoded vectors tell: the range of their biases (squared_l2). */
+export function setBiasRange(memory: WebAssembly.Memory, model: number, minimum: number, range: number): void {
+  const { f32 } = new Views(memory);
+  f32[(model + MODEL_BIAS_MINIMUM) >>> 2] = minimum;
+  f32[(model + MODEL_BIAS_RANGE) >>> 2] = range;
+}
+
+// Under squared_l2 a leaf's score is q . c - |c|^2 / 2, which orders leaves by their distance.
+function centroidBiases({ metric, numLeaves, stride, centroids }: Model): Float32Array {
+  const biases = new Float32Array(numLeaves);
+  if (metric !== METRIC_L2) return biases;
+  for (let leaf = 0; leaf < numLeaves; leaf++) {
+    let norm = 0;
+    for (let j = leaf * stride; j < (leaf + 1) * stride; j++) norm += centroids[j]! ** 2;
+    biases[leaf] = norm / 2;
+  }
+  return biases;
+}

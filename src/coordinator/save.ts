@@ -1,0 +1,40 @@
+import { join } from 'node:path';
+import { text } from '../protocol/check.ts';
+import { RESERVED_BYTES, SHARD_DATA_END } from '../protocol/shard-layout.ts';
+import { bindKernels, type KernelSource } from '../shard/kernels/load.ts';
+import type { IndexData } from './build.ts';
+import { plainSection, type Section, writeFile } from './files.ts';
+import { replaceCurrent } from './generations.ts';
+
+export const INDEX_FILE = 'index.scannery';
+export const INDEX_KIND = 'index';
+export const SHARD_KIND = 'shard';
+
+export const shardFile = (shard: number): string => `shard-${String(shard).padStart(4, '0')}.scannery`;
+
+/** Bytes [start, end) of a kernel memory, hashed by a kernel. */
+export function memorySection(kernels: KernelSource, memory: WebAssembly.Memory, start: number, end: number): Section {
+  const bound = bindKernels(kernels, memory);
+  const bytes = new Uint8Array(memory.buffer, start, end - start);
+  return { bytes, hash: (at, length) => bound.xxh32(start + at, length, 0) >>> 0 };
+}
+
+/** Writes an index as a new generation of a directory. Equal indexes give equal files, byte for byte. */
+export async function saveIndex(directory: unknown, data: IndexData, kernels: KernelSource): Promise<void> {
+  const { size, dimensions, stride, metric, config, numLeaves, subspaces, model, ids, shardSizes } = data;
+  await replaceCurrent(text(directory, 'directory'), async (folder) => {
+    await writeFile(
+      join(folder, INDEX_FILE),
+      INDEX_KIND,
+      {
+        ...{ size, dimensions, stride, metric, config, numLeaves, subspaces, model, idKind: ids.kind, shardSizes },
+      },
+      [memorySection(kernels, data.control, RESERVED_BYTES, data.modelEnd), ...ids.parts().map(plainSection)],
+    );
+    for (const [s, memory] of data.shards.entries()) {
+      const end = new Uint32Array(memory.buffer)[(RESERVED_BYTES + SHARD_DATA_END) >>> 2]!;
+      const section = memorySection(kernels, memory, RESERVED_BYTES, end);
+      await writeFile(join(folder, shardFile(s)), SHARD_KIND, { shard: s, size: shardSizes[s]! }, [section]);
+    }
+  });
+}

@@ -1,0 +1,190 @@
+import {
+  type ControlLayout,
+  LIST_HEADER_BYTES,
+  QUEUE_TAIL,
+  SLEEPERS,
+  SLOT_CANCELLED,
+  SLOT_CODES,
+  SLOT_ERROR,
+  SLOT_FLOOR,
+  SLOT_K,
+  SLOT_LEAVES,
+  SLOT_LEAVES_TO_SEARCH,
+  SLOT_LIMIT,
+  SLOT_LIST_BYTES,
+  SLOT_LISTS,
+  SLOT_MERGED,
+  SLOT_MICROS,
+  SLOT_MODE,
+  SLOT_QUEUED,
+  SLOT_REMAINING,
+  SLOT_RESULT_COUNT,
+  SLOT_STATE,
+  SLOT_TABLES,
+  SLOT_WORDS,
+} from '../protocol/control-layout.ts';
+import { LEAF_ENTRY_BYTES, TABLES_HEADER_BYTES } from '../protocol/shard-layout.ts';
+import { align, allocate } from '../shard/arena.ts';
+import { Views } from '../shard/views.ts';
+import { type Extent, Extents } from './extents.ts';
+
+/** What the slots need to know of the index they serve. */
+export interface ServedShape {
+  readonly dimensions: number;
+  readonly stride: number;
+  readonly subspaces: number;
+  readonly numLeaves: number;
+  readonly shardSizes: readonly number[];
+}
+
+/** A request with every choice made. */
+export interface Request {
+  readonly mode: number;
+  readonly k: number;
+  readonly limit: number;
+  readonly numLeavesToSearch: number;
+}
+
+/** Extents above this are given back after use; smaller ones stay with their slot. */
+const KEEP_BYTES = 1 << 18;
+
+/** Lays the queue, the slots and each worker's scratch out in the control memory, behind the model. */
+export function layOutControl(
+  memory: WebAssembly.Memory,
+  model: number,
+  shape: ServedShape,
+  numSlots: number,
+  threads: number,
+): ControlLayout {
+  const queueCapacity = 2 ** Math.ceil(Math.log2(2 * numSlots * shape.shardSizes.length));
+  const scratchBytes = align(64 + shape.stride * 4 + Math.max(shape.numLeaves * 8, shape.subspaces * 64) + 64);
+  return {
+    model,
+    queue: allocate(memory, queueCapacity * 4),
+    queueCapacity,
+    slots: allocate(memory, numSlots * SLOT_WORDS * 4),
+    numSlots,
+    done: allocate(memory, Math.ceil(numSlots / 32) * 4),
+    scratch: allocate(memory, scratchBytes * threads),
+    scratchBytes,
+  };
+}
+
+/** The request slots as the caller's thread sees them: it fills, submits and frees them. */
+export class Slots {
+  readonly layout: ControlLayout;
+  readonly #views: Views;
+  readonly #extents: Extents;
+  readonly #shape: ServedShape;
+  readonly #free: number[];
+  readonly #extentOf: (Extent | undefined)[];
+  readonly #tablesBytes: number;
+
+  constructor(memory: WebAssembly.Memory, layout: ControlLayout, shape: ServedShape) {
+    this.layout = layout;
+    this.#views = new Views(memory);
+    this.#extents = new Extents(memory);
+    this.#shape = shape;
+    this.#free = Array.from({ length: layout.numSlots }, (_, i) => layout.numSlots - 1 - i);
+    this.#extentOf = new Array(layout.numSlots);
+    this.#tablesBytes = align(TABLES_HEADER_BYTES + shape.stride * 4 + shape.subspaces * 16);
+  }
+
+  get words(): Int32Array {
+    return this.#views.i32;
+  }
+
+  get views(): Views {
+    return this.#views;
+  }
+
+  get anyFree(): boolean {
+    return this.#free.length > 0;
+  }
+
+  /** The first word of a slot's header. */
+  header(slot: number): number {
+    return (this.layout.slots >>> 2) + slot * SLOT_WORDS;
+  }
+
+  /** Takes a free slot, with memory for the request; returns it, or throws SCANNERY_OUT_OF_MEMORY with nothing taken. */
+  take(request: Request): number {
+    const sizes = this.#shape.shardSizes;
+    const leavesBytes = align(request.numLeavesToSearch * LEAF_ENTRY_BYTES);
+    let listCapacity = 0;
+    let merged = 0;
+    for (const size of sizes) {
+      const held = Math.min(size, request.limit);
+      listCapacity = Math.max(listCapacity, held);
+      merged += held;
+    }
+    const listBytes = align(LIST_HEADER_BYTES + listCapacity * 16);
+    const bytes = this.#tablesBytes + leavesBytes + listBytes * sizes.length + merged * 8;
+    const slot = this.#free[this.#free.length - 1]!;
+    let extent = this.#extentOf[slot];
+    if (extent === undefined || extent.bytes < bytes) {
+      const larger = this.#extents.take(bytes);
+      if (extent !== undefined) this.#extents.give(extent);
+      extent = larger;
+      this.#extentOf[slot] = extent;
+    }
+    this.#free.pop();
+    const { i32 } = this.#views.refresh();
+    const h = this.header(slot);
+    i32[h + SLOT_CANCELLED] = 0;
+    i32[h + SLOT_MODE] = request.mode;
+    i32[h + SLOT_K] = request.k;
+    i32[h + SLOT_LIMIT] = request.limit;
+    i32[h + SLOT_LEAVES_TO_SEARCH] = request.numLeavesToSearch;
+    const leaves = extent.pointer + this.#tablesBytes;
+    i32[h + SLOT_TABLES] = extent.pointer;
+    i32[h + SLOT_LEAVES] = leaves;
+    i32[h + SLOT_LISTS] = leaves + leavesBytes;
+    i32[h + SLOT_LIST_BYTES] = listBytes;
+    i32[h + SLOT_MERGED] = leaves + leavesBytes + listBytes * sizes.length;
+    this.reset(slot);
+    return slot;
+  }
+
+  /** Back to before any worker touched it. */
+  reset(slot: number): void {
+    const { i32 } = this.#views;
+    const h = this.header(slot);
+    i32[h + SLOT_REMAINING] = this.#shape.shardSizes.length;
+    for (const word of [SLOT_ERROR, SLOT_FLOOR, SLOT_RESULT_COUNT, SLOT_MICROS, SLOT_CODES]) i32[h + word] = 0;
+    Atomics.store(i32, h + SLOT_STATE, SLOT_QUEUED);
+  }
+
+  /** Index, in the float view, of the slot's query. */
+  queryAt(slot: number): number {
+    return (this.#views.u32[this.header(slot) + SLOT_TABLES]! + TABLES_HEADER_BYTES) >>> 2;
+  }
+
+  /** Puts one unit per shard on the queue; `wake` tells the workers. */
+  enqueue(slot: number): void {
+    const { i32 } = this.#views;
+    const shards = this.#shape.shardSizes.length;
+    const mask = this.layout.queueCapacity - 1;
+    const queue = this.layout.queue >>> 2;
+    const tail = Atomics.load(i32, QUEUE_TAIL);
+    for (let s = 0; s < shards; s++) i32[queue + ((tail + s) & mask)] = slot * shards + s;
+    Atomics.store(i32, QUEUE_TAIL, (tail + shards) | 0);
+  }
+
+  wake(): void {
+    if (Atomics.load(this.#views.i32, SLEEPERS) > 0) Atomics.notify(this.#views.i32, QUEUE_TAIL);
+  }
+
+  cancel(slot: number): void {
+    Atomics.store(this.#views.i32, this.header(slot) + SLOT_CANCELLED, 1);
+  }
+
+  free(slot: number): void {
+    const extent = this.#extentOf[slot];
+    if (extent !== undefined && extent.bytes > KEEP_BYTES) {
+      this.#extents.give(extent);
+      this.#extentOf[slot] = undefined;
+    }
+    this.#free.push(slot);
+  }
+}

@@ -1,0 +1,220 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { invalid } from '../protocol/check.ts';
+import { ScanneryError, show } from '../protocol/errors.ts';
+import { MAX_DIMENSIONS, MAX_MAGNITUDE, paddedDimensions } from '../protocol/metrics.ts';
+import { allocate, createMemory } from '../shard/arena.ts';
+import type { Kernels } from '../shard/kernels/kernels.ts';
+import { bindKernels, type KernelSource } from '../shard/kernels/load.ts';
+import { Views } from '../shard/views.ts';
+import { type IdColumn, IdColumnBuilder, rowIds } from './id-column.ts';
+import { throwIfAborted } from './threads.ts';
+
+/** Vectors as a caller gives them: row-major numbers [n x dimensions], or one array per vector. */
+export type VectorsInput = Float32Array | Float64Array | readonly (readonly number[] | Float32Array | Float64Array)[];
+
+export interface VectorChunk {
+  vectors: VectorsInput;
+  /** One per vector: strings, safe integers or 64-bit bigints. Default: the row number. */
+  ids?: readonly (string | number | bigint)[] | undefined;
+}
+
+/** Bytes of rows per staging memory: large enough to be few, small enough to be freed one by one. */
+const SEGMENT_BYTES = 1 << 28;
+/** Bytes copied between two turns of the event loop. */
+const SLICE_BYTES = 1 << 20;
+
+export interface Segment {
+  readonly memory: WebAssembly.Memory;
+  readonly firstRow: number;
+  readonly rows: number;
+  readonly capacity: number;
+  count: number;
+}
+
+export interface StagingOptions {
+  readonly dimensions: number | undefined;
+  readonly dimensionsPerBlock: number;
+  readonly normalise: boolean;
+  /** Vectors that will come, if that is known. */
+  readonly expected: number | undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress: (done: number) => void;
+}
+
+/** Takes the vectors in: checked, padded, normalised under cosine, in shared memory. The caller's arrays are only read. */
+export class Staging {
+  readonly segments: Segment[] = [];
+  size = 0;
+  #dimensions: number | undefined;
+  #stride = 0;
+  #ids: IdColumnBuilder | null | undefined;
+  #views!: Views;
+  #kernels!: Kernels;
+  readonly #kernelSource: KernelSource;
+  readonly #options: StagingOptions;
+
+  constructor(kernels: KernelSource, options: StagingOptions) {
+    this.#kernelSource = kernels;
+    this.#options = options;
+    if (options.dimensions !== undefined) this.#setDimensions(options.dimensions);
+  }
+
+  get dimensions(): number {
+    if (this.#dimensions === undefined) {
+      throw new ScanneryError('SCANNERY_INVALID_OPTION', 'dimensions must be given for an index without vectors', {
+        option: 'dimensions',
+        value: undefined,
+      });
+    }
+    return this.#dimensions;
+  }
+
+  get stride(): number {
+    return this.#stride;
+  }
+
+  get ids(): IdColumn {
+    return this.#ids ? this.#ids.finish() : rowIds(this.size);
+  }
+
+  async add(chunk: unknown): Promise<void> {
+    const { vectors, ids } = checkChunk(chunk);
+    const count = this.#countRows(vectors);
+    this.#checkIds(ids, count);
+    const perSlice = Math.max(1, Math.floor(SLICE_BYTES / (Math.max(1, this.#stride) * 4)));
+    for (let first = 0; first < count; ) {
+      throwIfAborted(this.#options.signal);
+      const segment = this.#segmentFor();
+      const slice = Math.min(perSlice, count - first, segment.capacity - segment.count);
+      this.#copy(vectors, first, slice, segment);
+      if (this.#ids) for (let i = first; i < first + slice; i++) this.#ids.add(ids![i]);
+      segment.count += slice;
+      this.size += slice;
+      first += slice;
+      this.#options.onProgress(this.size);
+      if (first < count) await nextTurn();
+    }
+  }
+
+  #setDimensions(dimensions: number): void {
+    this.#dimensions = dimensions;
+    this.#stride = paddedDimensions(dimensions, this.#options.dimensionsPerBlock);
+  }
+
+  #countRows(vectors: VectorsInput): number {
+    if (vectors instanceof Float32Array || vectors instanceof Float64Array) {
+      if (this.#dimensions === undefined) {
+        throw new ScanneryError('SCANNERY_INVALID_OPTION', 'dimensions must be given when vectors are a flat array', {
+          option: 'dimensions',
+          value: undefined,
+        });
+      }
+      const count = vectors.length / this.#dimensions;
+      if (Number.isInteger(count)) return count;
+      const message = `vectors have ${vectors.length} numbers, which is no multiple of ${this.#dimensions} dimensions`;
+      throw new ScanneryError('SCANNERY_INVALID_VECTOR', message, {
+        row: this.size + Math.floor(count),
+        value: vectors.length,
+      });
+    }
+    if (this.#dimensions === undefined && vectors.length > 0) {
+      const length = vectors[0]?.length;
+      if (!(Number.isInteger(length) && length! >= 1 && length! <= MAX_DIMENSIONS)) {
+        const message = `row ${this.size} has ${length} numbers; 1 to ${MAX_DIMENSIONS} are possible`;
+        throw new ScanneryError('SCANNERY_INVALID_VECTOR', message, { row: this.size, value: length });
+      }
+      this.#setDimensions(length!);
+    }
+    return vectors.length;
+  }
+
+  #checkIds(ids: VectorChunk['ids'], count: number): void {
+    if (count === 0 && ids === undefined) return;
+    if (this.#ids === undefined) this.#ids = ids === undefined ? null : new IdColumnBuilder();
+    if ((this.#ids === null) !== (ids === undefined)) {
+      throw new ScanneryError('SCANNERY_INVALID_ID', `ids must come with every chunk or with none; from row ${this.size} on they differ`, {
+        row: this.size,
+      });
+    }
+    if (ids === undefined || ids.length === count) return;
+    throw new ScanneryError('SCANNERY_INVALID_ID', `there are ${ids.length} ids for ${count} vectors`, {
+      row: this.size + Math.min(ids.length, count),
+      value: ids.length,
+    });
+  }
+
+  #segmentFor(): Segment {
+    const last = this.segments[this.segments.length - 1];
+    if (last !== undefined && last.count < last.capacity) return last;
+    // A stream may go on: reserve a whole segment, of which only touched pages cost memory.
+    const whole = Math.max(1, Math.floor(SEGMENT_BYTES / (this.#stride * 4)));
+    const capacity = Math.min(whole, (this.#options.expected ?? Number.POSITIVE_INFINITY) - this.size);
+    const bytes = capacity * this.#stride * 4;
+    const memory = createMemory(bytes);
+    const segment = { memory, firstRow: this.size, rows: allocate(memory, bytes), capacity, count: 0 };
+    this.segments.push(segment);
+    this.#views = new Views(memory);
+    this.#kernels = bindKernels(this.#kernelSource, memory);
+    return segment;
+  }
+
+  #copy(vectors: VectorsInput, first: number, count: number, segment: Segment): void {
+    const stride = this.#stride;
+    const dimensions = this.#dimensions!;
+    const at = segment.rows + segment.count * stride * 4;
+    const { f32 } = this.#views.refresh();
+    const flat = vectors instanceof Float32Array || vectors instanceof Float64Array;
+    if (flat && stride === dimensions) f32.set(vectors.subarray(first * stride, (first + count) * stride), at >>> 2);
+    else {
+      for (let i = 0; i < count; i++) {
+        const to = (at >>> 2) + i * stride;
+        if (flat) f32.set(vectors.subarray((first + i) * dimensions, (first + i + 1) * dimensions), to);
+        else this.#copyRow(vectors[first + i]!, this.size + i, f32, to);
+        f32.fill(0, to + dimensions, to + stride);
+      }
+    }
+    const bad = this.#kernels.firstInvalidRow(at, count, stride, MAX_MAGNITUDE);
+    if (bad >= 0) {
+      const row = flat ? vectors.subarray((first + bad) * dimensions, (first + bad + 1) * dimensions) : vectors[first + bad]!;
+      throw badNumber(row, this.size + bad);
+    }
+    if (!this.#options.normalise) return;
+    const zero = this.#kernels.normalizeRows(at, count, stride);
+    if (zero < 0) return;
+    throw new ScanneryError('SCANNERY_INVALID_VECTOR', `row ${this.size + zero} is zero, which has no direction under cosine`, {
+      row: this.size + zero,
+    });
+  }
+
+  #copyRow(source: ArrayLike<number>, row: number, f32: Float32Array, to: number): void {
+    const dimensions = this.#dimensions!;
+    if (source?.length !== dimensions) {
+      throw new ScanneryError('SCANNERY_INVALID_VECTOR', `row ${row} has ${source?.length} numbers instead of ${dimensions}`, {
+        row,
+        value: source?.length,
+      });
+    }
+    for (let j = 0; j < dimensions; j++) {
+      const value = source[j]!;
+      if (typeof value !== 'number') throw badNumber(source, row);
+      f32[to + j] = value;
+    }
+  }
+}
+
+function badNumber(row: ArrayLike<number>, number: number): ScanneryError {
+  let j = 0;
+  while (typeof row[j] === 'number' && Math.abs(row[j]!) <= MAX_MAGNITUDE) j++;
+  const message = `row ${number} has ${show(row[j])} at position ${j}; numbers must be finite and of magnitude at most ${MAX_MAGNITUDE}`;
+  return new ScanneryError('SCANNERY_INVALID_VECTOR', message, { row: number, value: row[j] });
+}
+
+function checkChunk(chunk: unknown): VectorChunk {
+  if (typeof chunk !== 'object' || chunk === null) throw invalid('vectors', chunk, 'an object with vectors and, maybe, ids');
+  const { vectors, ids } = chunk as Record<string, unknown>;
+  if (!(vectors instanceof Float32Array || vectors instanceof Float64Array || Array.isArray(vectors))) {
+    throw invalid('vectors', vectors, 'a Float32Array, a Float64Array or an array of arrays');
+  }
+  if (ids !== undefined && !Array.isArray(ids) && !ArrayBuffer.isView(ids)) throw invalid('ids', ids, 'an array');
+  return { vectors, ids: ids as VectorChunk['ids'] };
+}

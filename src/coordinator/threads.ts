@@ -1,0 +1,135 @@
+import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
+import { Piscina } from 'piscina';
+import { decodeError, ScanneryError } from '../protocol/errors.ts';
+import {
+  type BuildTask,
+  CURSOR_ABORT,
+  CURSOR_DONE,
+  CURSOR_WORDS,
+  type PhaseResult,
+  type ServeTask,
+} from '../protocol/messages.ts';
+import type { WorkerReply } from '../shard/worker.ts';
+
+const PROGRESS_INTERVAL_MS = 50;
+
+/** A build task without what `runPhase` adds. */
+export type PhaseOf<T extends BuildTask> = T extends BuildTask ? Omit<T, 'cursor'> : never;
+
+/** The worker threads of one index. piscina starts them, replaces those that die, and carries build tasks. */
+export class Threads {
+  readonly count: number;
+  readonly #pool: Piscina;
+  #restarts = 0;
+  #destroyed = false;
+
+  constructor(count: number) {
+    this.count = count;
+    const source = import.meta.url.endsWith('.ts');
+    this.#pool = new Piscina({
+      filename: new URL(`../shard/worker.${source ? 'ts' : 'js'}`, import.meta.url).href,
+      minThreads: count,
+      maxThreads: count,
+      idleTimeout: Number.POSITIVE_INFINITY,
+      concurrentTasksPerWorker: 1,
+      // A thread that is serving blocks in its own loop; piscina's would only add a second wait.
+      atomics: 'disabled',
+      recordTiming: false,
+      ...(source ? { execArgv: typescriptArguments() } : {}),
+    });
+    // A thread that dies while it holds no task is reported here; `onExit` acts on it.
+    this.#pool.on('error', () => {});
+  }
+
+  /** Threads that were started in place of dead ones. */
+  get restarts(): number {
+    return this.#restarts;
+  }
+
+  /** Runs one build phase on every thread at once and waits for all; then the first failure, if any, is thrown. */
+  async runPhase(
+    task: PhaseOf<BuildTask>,
+    { signal, onProgress }: { signal?: AbortSignal | undefined; onProgress?: ((done: number) => void) | undefined } = {},
+  ): Promise<PhaseResult> {
+    const cursor = new Int32Array(new SharedArrayBuffer(CURSOR_WORDS * 4));
+    let failure: unknown;
+    const watch = setInterval(() => {
+      if (signal?.aborted || failure !== undefined) Atomics.store(cursor, CURSOR_ABORT, 1);
+      try {
+        onProgress?.(Atomics.load(cursor, CURSOR_DONE));
+      } catch (error) {
+        failure ??= error;
+      }
+    }, PROGRESS_INTERVAL_MS);
+    let biasMinimum = Number.POSITIVE_INFINITY;
+    let biasMaximum = Number.NEGATIVE_INFINITY;
+    const runs = Array.from({ length: Math.min(this.count, task.chunks) }, async () => {
+      try {
+        const result = await this.#run({ ...task, cursor } as BuildTask);
+        if (result === null) return;
+        biasMinimum = Math.min(biasMinimum, result.biasMinimum);
+        biasMaximum = Math.max(biasMaximum, result.biasMaximum);
+      } catch (error) {
+        failure ??= error;
+        Atomics.store(cursor, CURSOR_ABORT, 1);
+      }
+    });
+    await Promise.all(runs);
+    clearInterval(watch);
+    throwIfAborted(signal);
+    if (failure !== undefined) throw failure;
+    onProgress?.(Atomics.load(cursor, CURSOR_DONE));
+    return { biasMinimum, biasMaximum };
+  }
+
+  /** Sends one serving task to each thread. `onExit(threadId)` is called for each of these threads that ends, ever. */
+  async serve(task: (worker: number) => ServeTask, onExit: (threadId: number) => void): Promise<void> {
+    const replies = await Promise.allSettled(Array.from({ length: this.count }, (_, w) => this.#run(task(w))));
+    for (const thread of this.#pool.threads) {
+      const id = thread.threadId;
+      thread.once('exit', () => {
+        if (this.#destroyed) return;
+        this.#restarts++;
+        onExit(id);
+      });
+    }
+    for (const reply of replies) if (reply.status === 'rejected') throw reply.reason;
+  }
+
+  async #run(task: BuildTask | ServeTask): Promise<PhaseResult | null> {
+    let reply: WorkerReply;
+    try {
+      reply = await this.#pool.run(task);
+    } catch (cause) {
+      throw new ScanneryError('SCANNERY_WORKER_FAILED', `a worker thread failed: ${(cause as Error).message}`, { cause });
+    }
+    if ('error' in reply) throw decodeError(reply.error);
+    return reply.ok;
+  }
+
+  async destroy(): Promise<void> {
+    this.#destroyed = true;
+    await this.#pool.destroy();
+  }
+
+  /** For tests: the threads as they are now. */
+  get workers(): readonly { readonly threadId: number; terminate(): Promise<number> }[] {
+    return this.#pool.threads;
+  }
+}
+
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw aborted(signal);
+}
+
+export function aborted(signal: AbortSignal): ScanneryError {
+  return new ScanneryError('SCANNERY_ABORTED', 'the call was aborted', { cause: signal.reason });
+}
+
+// Running from source: the worker is TypeScript too, and its thread needs the loader that this one may already have.
+function typescriptArguments(): string[] {
+  if (process.execArgv.some((argument) => argument.includes('tsx'))) return process.execArgv;
+  const loader = createRequire(import.meta.url).resolve('tsx');
+  return [...process.execArgv, '--import', pathToFileURL(loader).href];
+}

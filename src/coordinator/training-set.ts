@@ -1,0 +1,68 @@
+import { Random } from '../protocol/random.ts';
+import { allocate, createMemory } from '../shard/arena.ts';
+import type { Kernels } from '../shard/kernels/kernels.ts';
+import { bindKernels, type KernelSource } from '../shard/kernels/load.ts';
+import { Views } from '../shard/views.ts';
+import type { Segment } from './staging.ts';
+
+/** A sample of the vectors in a memory of its own, for training. Rows are in row order. */
+export class TrainingSet {
+  readonly memory: WebAssembly.Memory;
+  readonly kernels: Kernels;
+  readonly count: number;
+  readonly stride: number;
+  /** Pointer: f32 [count x stride]. */
+  readonly rows: number;
+  /** Pointers: u32 [count], f32 [count], u32 [count]. */
+  readonly leaves: number;
+  readonly scores: number;
+  readonly members: number;
+  /** Pointer: f32 [stride], zero until `centre`. */
+  readonly mean: number;
+  readonly #views: Views;
+
+  constructor(source: KernelSource, segments: readonly Segment[], size: number, stride: number, count: number, seed: number) {
+    this.count = Math.min(count, size);
+    this.stride = stride;
+    this.memory = createMemory(this.count * (stride * 4 + 12) + stride * 4 + 4096);
+    this.rows = allocate(this.memory, this.count * stride * 4);
+    this.leaves = allocate(this.memory, this.count * 4);
+    this.scores = allocate(this.memory, this.count * 4);
+    this.members = allocate(this.memory, this.count * 4);
+    this.mean = allocate(this.memory, stride * 4);
+    this.#views = new Views(this.memory);
+    this.kernels = bindKernels(source, this.memory);
+    const sample = new Random(seed).sample(size, this.count);
+    let segment = 0;
+    let from: Float32Array = new Float32Array(0);
+    for (let i = 0; i < this.count; i++) {
+      const row = sample[i]!;
+      while (from.length === 0 || row >= segments[segment]!.firstRow + segments[segment]!.count) {
+        if (from.length > 0) segment++;
+        from = new Float32Array(segments[segment]!.memory.buffer);
+      }
+      const at = (segments[segment]!.rows >>> 2) + (row - segments[segment]!.firstRow) * stride;
+      this.#views.f32.set(from.subarray(at, at + stride), (this.rows >>> 2) + i * stride);
+    }
+  }
+
+  get views(): Views {
+    return this.#views.refresh();
+  }
+
+  allocate(bytes: number): number {
+    return allocate(this.memory, bytes);
+  }
+
+  /** The sample's mean, f32 [stride], into `out`. */
+  meanInto(out: number): void {
+    const { u32 } = this.views;
+    for (let i = 0; i < this.count; i++) u32[(this.members >>> 2) + i] = i;
+    this.kernels.meanOfRows(this.rows, this.stride, this.members, this.count, out);
+  }
+
+  /** Copies f32 [length] out of the memory. */
+  copyOut(pointer: number, length: number): Float32Array {
+    return this.views.f32.slice(pointer >>> 2, (pointer >>> 2) + length);
+  }
+}

@@ -1,0 +1,75 @@
+// Layout of the control memory: the words by which threads hand work to each other, the work queue, the request slots and
+// the model. Word numbers index an Int32Array over the whole memory, whose first RESERVED_BYTES are never data.
+// Words that different threads write sit on cache lines of their own.
+
+/** Work queue: units [head, tail) wait; positions wrap at 2^32 and are masked into the ring. */
+export const QUEUE_HEAD = 16;
+export const QUEUE_TAIL = 32;
+/** Workers that wait, or are about to, for QUEUE_TAIL to move. */
+export const SLEEPERS = 48;
+/** Counts finished requests; the caller's thread waits on it. */
+export const DONE_SEQUENCE = 64;
+/** 1 asks every worker to leave its serving loop. */
+export const STOP = 80;
+/** Workers that have entered the serve task, and -1 when one of them failed to; all start together. */
+export const STARTED = 96;
+/** Per worker: thread id while serving, else 0. */
+export const WORKER_THREADS = 112; // .. 112 + MAX_THREADS
+/** Per worker: 1 + the slot it works on, else 0. */
+export const WORKER_SLOTS = 176; // .. 176 + MAX_THREADS; ends at byte 960, below RESERVED_BYTES
+export const MAX_THREADS = 64;
+
+/** A request slot's header, in words. */
+export const SLOT_WORDS = 32;
+export const SLOT_STATE = 0; // SLOT_*
+export const SLOT_CANCELLED = 1; // 1: nobody wants the answer any more
+export const SLOT_REMAINING = 2; // shards not yet scanned
+export const SLOT_ERROR = 3; // 0, or FAULT_*
+export const SLOT_MODE = 4; // MODE_*
+export const SLOT_K = 5;
+export const SLOT_LIMIT = 6; // candidates kept per shard, and by the merge
+export const SLOT_LEAVES_TO_SEARCH = 7;
+export const SLOT_FLOOR = 8; // ordered bits of a score that `limit` candidates are known to reach, 0 if none
+export const SLOT_RESULT_COUNT = 9;
+export const SLOT_MICROS = 10; // time spent in kernels, in tenths of a microsecond, over all threads
+export const SLOT_CODES = 11; // codes scanned
+export const SLOT_TABLES = 12; // pointer: query tables
+export const SLOT_LEAVES = 13; // pointer: chosen leaves
+export const SLOT_LISTS = 14; // pointer: per shard, u32 count and padding, then keys by local, then keys by row
+export const SLOT_LIST_BYTES = 15; // bytes from one shard's list to the next
+export const SLOT_MERGED = 16; // pointer: keys of the merge, shards x limit; the answer starts here
+
+export const SLOT_FREE = 0;
+export const SLOT_QUEUED = 1;
+export const SLOT_PREPARING = 2;
+export const SLOT_PREPARED = 3;
+export const SLOT_DONE = 4;
+
+export const FAULT_OUT_OF_MEMORY = 1;
+export const FAULT_INTERNAL = 2;
+
+/** How a request is answered. */
+export const MODE_EXACT = 0; // every stored vector is scored
+export const MODE_LEAVES = 1; // every stored vector of the chosen leaves is scored
+export const MODE_HASHED = 2; // codes are scanned, the best candidates rescored from the stored vectors
+export const MODE_CODES = 3; // codes are scanned, their approximate scores are the answer
+
+export const LIST_HEADER_BYTES = 16;
+
+/** Where the parts of the control memory are; fixed when the index starts serving. */
+export interface ControlLayout {
+  /** Pointer to the model header, or 0 for an index without tree and hashing. */
+  readonly model: number;
+  /** Pointer: Int32 [queueCapacity], each slot x shards + shard. */
+  readonly queue: number;
+  /** A power of two, at least twice slots x shards. */
+  readonly queueCapacity: number;
+  /** Pointer: slots x SLOT_WORDS words. */
+  readonly slots: number;
+  readonly numSlots: number;
+  /** Pointer: one bit per slot, set when its request is finished. */
+  readonly done: number;
+  /** Pointer: scratch of each worker, for preparing a query. */
+  readonly scratch: number;
+  readonly scratchBytes: number;
+}

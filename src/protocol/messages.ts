@@ -1,0 +1,163 @@
+import type { ControlLayout } from './control-layout.ts';
+
+/** The kernels, as they travel to a worker. */
+export interface KernelMessage {
+  readonly tier: 'scalar' | 'simd' | 'relaxed';
+  readonly module?: WebAssembly.Module;
+}
+
+/** Answers queries until STOP is set. The task ends at once; the thread then stays in the serving loop. */
+export interface ServeTask {
+  readonly kind: 'serve';
+  readonly worker: number;
+  readonly threads: number;
+  readonly kernels: KernelMessage;
+  readonly control: WebAssembly.Memory;
+  readonly layout: ControlLayout;
+  readonly shards: readonly WebAssembly.Memory[];
+}
+
+/**
+ * A phase of the build, run by every worker at once: each takes chunks [0, chunks) by adding to cursor[CURSOR_NEXT] until
+ * none are left or cursor[CURSOR_ABORT] is set. What a chunk yields depends on its number alone, never on who ran it.
+ */
+interface Phase {
+  readonly kernels: KernelMessage;
+  readonly cursor: Int32Array;
+  readonly chunks: number;
+}
+export const CURSOR_NEXT = 0;
+export const CURSOR_DONE = 1;
+export const CURSOR_ABORT = 2;
+
+/** Nearest centroid of rows in chunks of `rowsPerChunk`. */
+export interface AssignTask extends Phase {
+  readonly kind: 'assign';
+  readonly memory: WebAssembly.Memory;
+  readonly rowsPerChunk: number;
+  readonly rows: number;
+  readonly count: number;
+  readonly stride: number;
+  readonly centroids: number;
+  readonly biases: number;
+  readonly numLeaves: number;
+  readonly leaves: number;
+  readonly scores: number;
+}
+
+/** New centroids: chunk i is leaf i, the mean of rows members[starts[i] .. starts[i + 1]). Leaves without members are left. */
+export interface MeanTask extends Phase {
+  readonly kind: 'mean';
+  readonly memory: WebAssembly.Memory;
+  readonly rows: number;
+  readonly stride: number;
+  readonly starts: number;
+  readonly members: number;
+  readonly centroids: number;
+}
+
+/** Residuals of the training rows, in place, in chunks of `rowsPerChunk`. */
+export interface ResidualTask extends Phase {
+  readonly kind: 'residual';
+  readonly memory: WebAssembly.Memory;
+  readonly rowsPerChunk: number;
+  readonly rows: number;
+  readonly count: number;
+  readonly stride: number;
+  readonly leaves: number;
+  readonly centroids: number;
+  readonly mean: number;
+}
+
+/** Codebooks by k-means: chunk m is block m of dimensions. */
+export interface CodebookTask extends Phase {
+  readonly kind: 'codebook';
+  readonly memory: WebAssembly.Memory;
+  readonly rows: number;
+  readonly count: number;
+  readonly stride: number;
+  readonly dimensionsPerBlock: number;
+  readonly iterations: number;
+  readonly seed: number;
+  readonly codebooks: number;
+  /** Pointer: scratch of worker-sized pieces; a worker takes one by adding to cursor[CURSOR_SCRATCH]. */
+  readonly scratch: number;
+  readonly scratchBytes: number;
+}
+export const CURSOR_SCRATCH = 3;
+export const CURSOR_WORDS = 16;
+
+/** Leaf and codes of every row of one staging segment, in chunks of `rowsPerChunk`. */
+export interface EncodeTask extends Phase {
+  readonly kind: 'encode';
+  readonly memory: WebAssembly.Memory;
+  readonly rowsPerChunk: number;
+  readonly rows: number;
+  readonly count: number;
+  readonly stride: number;
+  readonly model: number;
+  /** Centroids and half norms as assignment wants them: not centred. 0 when there is one leaf. */
+  readonly centroids: number;
+  readonly biases: number;
+  readonly numLeaves: number;
+  /** eta - 1 of the score-aware loss. */
+  readonly weight: number;
+  readonly hashing: boolean;
+  /** Outputs: u32 [count], u8 [count x codeBytes], f32 [count]. */
+  readonly leaves: number;
+  readonly codes: number;
+  readonly codeBytes: number;
+  readonly codeBiases: number;
+  readonly scratch: number;
+  readonly scratchBytes: number;
+  /** Int32 [numLeaves]: rows per leaf, added up with Atomics over all segments. */
+  readonly leafCounts: Int32Array;
+}
+
+/** One staging segment, as filling a shard reads it. */
+export interface StagedSegment {
+  readonly memory: WebAssembly.Memory;
+  readonly firstRow: number;
+  readonly count: number;
+  readonly rows: number;
+  readonly leaves: number;
+  readonly codes: number;
+  readonly codeBiases: number;
+}
+
+/** Fills shards: chunk s is shard s, which takes the rows of its leaves in row order. */
+export interface FillTask extends Phase {
+  readonly kind: 'fill';
+  readonly shards: readonly WebAssembly.Memory[];
+  readonly segments: readonly StagedSegment[];
+  readonly plan: ShardPlan;
+}
+
+/** What all shards share, and which rows each takes. */
+export interface ShardPlan {
+  readonly stride: number;
+  readonly codec: number;
+  readonly metric: number;
+  readonly numLeaves: number;
+  readonly blocks: number;
+  readonly subspaces: number;
+  readonly codeBytes: number;
+  readonly hasBias: boolean;
+  readonly biasMinimum: number;
+  readonly biasRange: number;
+  /** Rows per leaf. */
+  readonly leafCounts: Int32Array;
+  /** Shard that owns each leaf; null without a tree, when shard s takes rows [rowStarts[s], rowStarts[s + 1]). */
+  readonly leafOwners: Int32Array | null;
+  readonly rowStarts: readonly number[];
+}
+
+export type BuildTask = AssignTask | MeanTask | ResidualTask | CodebookTask | EncodeTask | FillTask;
+export type WorkerTask = ServeTask | BuildTask;
+
+/** What a worker makes of a build phase. */
+export interface PhaseResult {
+  /** Least and greatest code bias seen (encode). */
+  readonly biasMinimum: number;
+  readonly biasMaximum: number;
+}

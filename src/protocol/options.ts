@@ -1,0 +1,197 @@
+import {
+  abortSignal,
+  boolean,
+  callback,
+  groupOrFalse,
+  integer,
+  numberAbove,
+  type OptionTable,
+  oneOf,
+  optional,
+  resolveOptions,
+} from './check.ts';
+import { MAX_THREADS } from './control-layout.ts';
+import { ScanneryError } from './errors.ts';
+import { MAX_DIMENSIONS, METRICS, type Metric } from './metrics.ts';
+
+/** How the index is partitioned (ScaNN's tree). */
+export interface TreeOptions {
+  /** Leaves of the tree, 1 to 1,000,000. Default: about 1.4 times the square root of the number of vectors. */
+  numLeaves?: number | undefined;
+  /** Vectors that k-means is trained on, sampled. Default 100,000. */
+  trainingSampleSize?: number | undefined;
+  /** Iterations of k-means. Default 12. */
+  trainingIterations?: number | undefined;
+  /** Centroids are kept at norm 1. Default false. */
+  spherical?: boolean | undefined;
+  /** Leaves that would hold fewer vectors of the training sample are dissolved into their neighbours. Default 1. */
+  minPartitionSize?: number | undefined;
+  /** How the first centroids are chosen. Default 'random'. */
+  seeding?: 'random' | 'kmeans++' | undefined;
+  /** SOAR spilling (Sun et al. 2023). Not supported yet. */
+  soarLambda?: number | undefined;
+}
+
+/** How vectors are hashed (asymmetric hashing: a product quantizer with 16 centres per block). */
+export interface HashingOptions {
+  /** Dimensions that share one 4-bit code, 1 to 16. Default 2. */
+  dimensionsPerBlock?: number | undefined;
+  /**
+   * Threshold T of the score-aware loss (Guo et al. 2020), relative to a vector's norm, 0 to below 1; 0 turns it off.
+   * Default 0.2. Of no effect under squared_l2.
+   */
+  anisotropicQuantizationThreshold?: number | undefined;
+  /** Vectors that the codebooks are trained on, sampled. Default 100,000. */
+  trainingSampleSize?: number | undefined;
+  /** Iterations of k-means per block. Default 10. */
+  trainingIterations?: number | undefined;
+}
+
+/** How vectors are stored for exact scores. */
+export interface ReorderingOptions {
+  /** Default 'float32'. */
+  vectors?: 'float32' | 'bfloat16' | 'int8' | undefined;
+}
+
+/** What a search uses when it does not say otherwise. */
+export interface SearchDefaults {
+  /** Results per query. Default 10. */
+  k?: number | undefined;
+  /** Leaves scanned per query. Default: chosen from the number of leaves. */
+  numLeavesToSearch?: number | undefined;
+  /** Candidates rescored from the stored vectors. Default: chosen from k. */
+  numReorderingCandidates?: number | undefined;
+}
+
+export interface BuildProgress {
+  phase: 'ingest' | 'train tree' | 'train codebooks' | 'encode' | 'fill shards';
+  done: number;
+  /** Undefined while it is not known (ingesting a stream). */
+  total: number | undefined;
+}
+
+export interface BuildOptions {
+  /** Numbers per vector, 1 to 4,096. Default: the length of the first row; needed for flat arrays. */
+  dimensions?: number | undefined;
+  /** Default 'dot_product'. */
+  metric?: Metric | undefined;
+  /** Shards, 1 to 1,024. Default: one per GiB of vectors, and at least as many as threads. */
+  shards?: number | undefined;
+  /** Worker threads, 1 to 64. Default: os.availableParallelism(). */
+  threads?: number | undefined;
+  /** Seed of everything random in the build. Default 42. */
+  seed?: number | undefined;
+  /** Queries in flight at once, 32 to 65,536; further ones wait in order. Default 1,024. */
+  maxInFlight?: number | undefined;
+  /** Called now and then on the caller's thread. An error that it throws fails the build. */
+  onProgress?: ((progress: BuildProgress) => void) | undefined;
+  /** Aborts the build. */
+  signal?: AbortSignal | undefined;
+  /** `false`: no tree. Default: chosen from the number of vectors. */
+  tree?: TreeOptions | false | undefined;
+  /** `false`: no hashing. Default: chosen from the number of vectors. */
+  hashing?: HashingOptions | false | undefined;
+  /** `false`: vectors are not kept, and scores are approximate. Default: float32. */
+  reordering?: ReorderingOptions | false | undefined;
+  defaults?: SearchDefaults | undefined;
+}
+
+export interface SearchOptions extends SearchDefaults {
+  /** Score every stored vector. Default false. */
+  exact?: boolean | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+export interface OpenOptions {
+  /** Worker threads, 1 to 64. Default: os.availableParallelism(). */
+  threads?: number | undefined;
+  /** As in BuildOptions. Default 1,024. */
+  maxInFlight?: number | undefined;
+  /** Compare all data with its checksums. Default true. */
+  verifyChecksums?: boolean | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+const none = undefined;
+const count = optional(integer(1, 2 ** 31 - 1));
+
+const TREE: OptionTable<TreeOptions> = {
+  numLeaves: { default: none, check: optional(integer(1, 1_000_000)) },
+  trainingSampleSize: { default: 100_000, check: integer(1, 2 ** 24) },
+  trainingIterations: { default: 12, check: integer(0, 1000) },
+  spherical: { default: false, check: boolean },
+  minPartitionSize: { default: 1, check: integer(1) },
+  seeding: { default: 'random', check: oneOf('random', 'kmeans++') },
+  soarLambda: {
+    default: none,
+    check: (value, option) => {
+      throw new ScanneryError('SCANNERY_NOT_SUPPORTED', `${option} is not supported yet`, { option, value });
+    },
+  },
+};
+
+const HASHING: OptionTable<HashingOptions> = {
+  dimensionsPerBlock: { default: 2, check: integer(1, 16) },
+  anisotropicQuantizationThreshold: {
+    default: 0.2,
+    check: (value, option) => (value === 0 ? 0 : numberAbove(0, 0.999)(value, option)),
+  },
+  trainingSampleSize: { default: 100_000, check: integer(1, 2 ** 24) },
+  trainingIterations: { default: 10, check: integer(0, 1000) },
+};
+
+const REORDERING: OptionTable<ReorderingOptions> = {
+  vectors: { default: 'float32', check: oneOf('float32', 'bfloat16', 'int8') },
+};
+
+const DEFAULTS: OptionTable<SearchDefaults> = {
+  k: { default: 10, check: integer(1, 2 ** 31 - 1) },
+  numLeavesToSearch: { default: none, check: count },
+  numReorderingCandidates: { default: none, check: count },
+};
+
+const threads = { default: none, check: optional(integer(1, MAX_THREADS)) };
+const maxInFlight = { default: 1024, check: integer(32, 65_536) };
+const signal = { default: none, check: abortSignal };
+
+const BUILD: OptionTable<BuildOptions> = {
+  dimensions: { default: none, check: optional(integer(1, MAX_DIMENSIONS)) },
+  metric: { default: 'dot_product', check: oneOf(...METRICS) },
+  shards: { default: none, check: optional(integer(1, 1024)) },
+  threads,
+  seed: { default: 42, check: integer(0, 2 ** 32 - 1) },
+  maxInFlight,
+  onProgress: { default: none, check: callback },
+  signal,
+  tree: { default: none, check: groupOrFalse(TREE) },
+  hashing: { default: none, check: groupOrFalse(HASHING) },
+  reordering: { default: resolveOptions(REORDERING, {}), check: groupOrFalse(REORDERING) },
+  defaults: { default: resolveOptions(DEFAULTS, {}), check: (v, option) => resolveOptions(DEFAULTS, v, option) },
+};
+
+const SEARCH: OptionTable<SearchOptions> = {
+  k: { default: none, check: integer(1, 2 ** 31 - 1) },
+  numLeavesToSearch: { default: none, check: count },
+  numReorderingCandidates: { default: none, check: count },
+  exact: { default: false, check: boolean },
+  signal,
+};
+
+const OPEN: OptionTable<OpenOptions> = {
+  threads,
+  maxInFlight,
+  verifyChecksums: { default: true, check: boolean },
+  signal,
+};
+
+/** Options with their defaults in place; those that depend on the data are still undefined. */
+export type Resolved<T, Open extends keyof T> = Readonly<Required<Omit<T, Open>> & Pick<T, Open>>;
+export type ResolvedTree = Resolved<TreeOptions, 'numLeaves' | 'soarLambda'>;
+export type ResolvedHashing = Resolved<HashingOptions, never>;
+
+export const resolveBuildOptions = (given: unknown): Readonly<BuildOptions> => resolveOptions(BUILD, given);
+export const resolveSearchOptions = (given: unknown): Readonly<SearchOptions> => resolveOptions(SEARCH, given);
+export const resolveOpenOptions = (given: unknown): Readonly<OpenOptions> => resolveOptions(OPEN, given);
+export const resolveTreeOptions = (given: TreeOptions): ResolvedTree => resolveOptions(TREE, given, 'tree') as ResolvedTree;
+export const resolveHashingOptions = (given: HashingOptions): ResolvedHashing =>
+  resolveOptions(HASHING, given, 'hashing') as ResolvedHashing;

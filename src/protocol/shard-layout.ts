@@ -1,0 +1,84 @@
+// Layout of the structures that kernels read from a shard's memory. Offsets are bytes; every word is a little-endian u32
+// unless noted. This file is compiled twice, by tsc and by AssemblyScript, so it holds plain integer constants only.
+// Pointers inside a memory are byte offsets from its start, so an image can be read back at the same place.
+
+/** Bytes at the start of every memory that are never handed out, so that 0 can mean "none". */
+export const RESERVED_BYTES = 1024;
+/** Word of every memory's reserved bytes that holds its first free byte; never saved. */
+export const TOP_WORD = 4;
+/** Alignment of everything that is allocated in a memory. */
+export const ALIGNMENT = 64;
+
+/** Shard header, at RESERVED_BYTES in each shard memory. */
+export const SHARD_COUNT = 0; // vectors stored (locals are 0 .. count - 1)
+export const SHARD_STRIDE = 4; // numbers per vector, padded to a multiple of 4
+export const SHARD_CODEC = 8; // CODEC_*
+export const SHARD_METRIC = 12; // METRIC_*
+export const SHARD_ROW_BYTES = 16; // bytes per stored vector; 0 when vectors are not stored
+export const SHARD_CHUNK_SHIFT = 20; // log2 of vectors per chunk
+export const SHARD_CHUNKS = 24; // pointer: u32 [chunks], each a pointer to a chunk
+export const SHARD_NUM_LEAVES = 28;
+export const SHARD_LEAVES = 32; // pointer: u32 [numLeaves], head segment of each leaf, 0 if this shard has none of it
+export const SHARD_SUBSPACES = 36; // subspaces per code, padded to a multiple of 2; 0 without hashing
+export const SHARD_HAS_BIAS = 40; // 1 when every code carries a 16-bit bias (squared_l2)
+export const SHARD_NUM_CHUNKS = 44;
+export const SHARD_DATA_END = 48; // first byte past the data
+export const SHARD_HEADER_BYTES = 64;
+
+/**
+ * A chunk holds 2^chunkShift vectors: u32 row numbers, then f32 scales (int8 only), then the vectors.
+ * Rows and scales have full capacity; the vectors of the last chunk may be cut short.
+ */
+export const CODEC_NONE = 0;
+export const CODEC_FLOAT32 = 1;
+export const CODEC_BFLOAT16 = 2;
+export const CODEC_INT8 = 3;
+
+export const METRIC_DOT = 0; // dot_product, and cosine over normalised vectors
+export const METRIC_L2 = 1;
+
+/**
+ * A leaf segment: header, then blocks of 32 lanes, then per-lane biases (i16 [blocks x 32], only with SHARD_HAS_BIAS, in
+ * accumulator order), then u32 locals [blocks x 32]. A block is subspaces x 16 bytes: byte j of subspace m holds the code
+ * of lane j in its low nibble and of lane j + 16 in its high nibble.
+ */
+export const SEGMENT_NEXT = 0; // pointer to the next segment of the leaf, 0 at the end
+export const SEGMENT_COUNT = 4; // lanes in use, published after the lanes are written
+export const SEGMENT_BLOCKS = 8; // capacity in blocks
+export const SEGMENT_HEADER_BYTES = 16;
+export const BLOCK_LANES = 32;
+
+/** Query tables, built once per query and copied to each shard that scans: header, query f32 [stride], LUT u8 [subspaces x 16]. */
+export const TABLES_INVERSE_SCALE = 0; // f32: one LUT unit as a score
+export const TABLES_OFFSET = 4; // f32: added to every approximate score
+export const TABLES_BIAS_MULTIPLIER = 8; // i32: Q15 factor from stored bias to LUT units
+export const TABLES_SCALE = 12; // f32: LUT units per unit of score
+export const TABLES_QUERY_NORM = 16; // f32: squared norm of the centred query (squared_l2), else 0
+export const TABLES_HEADER_BYTES = 32;
+
+/** Search state of one scan: in/out block beside the candidate buffer. */
+export const STATE_FLOOR = 0; // u64 key: candidates below it can't matter
+export const STATE_CODES = 8; // u32: codes scanned so far
+export const STATE_LANES = 16; // 64 bytes of scratch for the lanes of one block
+export const STATE_BYTES = 80;
+/** Free entries that a candidate buffer needs beyond its limit, so that a whole block always fits. */
+export const BUFFER_SLACK = 64;
+
+/** An entry of the list of chosen leaves: u32 leaf, f32 base score. */
+export const LEAF_ENTRY_BYTES = 8;
+
+/** Model header: centroids and codebooks, one for all shards. */
+export const MODEL_NUM_LEAVES = 0;
+export const MODEL_STRIDE = 4;
+export const MODEL_CENTROIDS = 8; // pointer: f32 [numLeaves x stride], centred for squared_l2
+export const MODEL_CENTROID_BIAS = 12; // pointer: f32 [numLeaves], subtracted from q . c when routing
+export const MODEL_MEAN = 16; // pointer: f32 [stride], zero unless squared_l2
+export const MODEL_CODEBOOKS = 20; // pointer: f32 [subspaces][dimensionsPerBlock][16]
+export const MODEL_BLOCKS = 24; // subspaces that carry dimensions
+export const MODEL_SUBSPACES = 28; // the same, padded to a multiple of 2; 0 without hashing
+export const MODEL_DIMENSIONS_PER_BLOCK = 32;
+export const MODEL_ENTRY_MAX = 36; // largest LUT entry
+export const MODEL_METRIC = 40;
+export const MODEL_BIAS_MINIMUM = 44; // f32: bias that code 0 stands for
+export const MODEL_BIAS_RANGE = 48; // f32: bias that code 32767 adds to it
+export const MODEL_HEADER_BYTES = 64;

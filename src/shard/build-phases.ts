@@ -1,0 +1,146 @@
+import {
+  type AssignTask,
+  type BuildTask,
+  type CodebookTask,
+  CURSOR_ABORT,
+  CURSOR_DONE,
+  CURSOR_NEXT,
+  CURSOR_SCRATCH,
+  type EncodeTask,
+  type MeanTask,
+  type PhaseResult,
+  type ResidualTask,
+} from '../protocol/messages.ts';
+import { Random } from '../protocol/random.ts';
+import { fillShard } from './fill.ts';
+import { bindKernels } from './kernels/load.ts';
+import { Views } from './views.ts';
+
+const NO_BIAS: PhaseResult = { biasMinimum: Number.POSITIVE_INFINITY, biasMaximum: Number.NEGATIVE_INFINITY };
+
+/** Takes chunks of a build phase until none are left; every worker runs this at the same time. */
+export function runPhase(task: BuildTask): PhaseResult {
+  switch (task.kind) {
+    case 'assign':
+      return assign(task);
+    case 'mean':
+      return mean(task);
+    case 'residual':
+      return residual(task);
+    case 'codebook':
+      return codebook(task);
+    case 'encode':
+      return encode(task);
+    case 'fill':
+      eachChunk(task, (shard) => fillShard(task, shard));
+      return NO_BIAS;
+  }
+}
+
+function eachChunk({ cursor, chunks }: BuildTask, work: (chunk: number) => void): void {
+  while (Atomics.load(cursor, CURSOR_ABORT) === 0) {
+    const chunk = Atomics.add(cursor, CURSOR_NEXT, 1);
+    if (chunk >= chunks) return;
+    work(chunk);
+    Atomics.add(cursor, CURSOR_DONE, 1);
+  }
+}
+
+function assign(task: AssignTask): PhaseResult {
+  const kernels = bindKernels(task.kernels, task.memory);
+  eachChunk(task, (chunk) => {
+    const first = chunk * task.rowsPerChunk;
+    const count = Math.min(task.rowsPerChunk, task.count - first);
+    const at = first * 4;
+    kernels.assignRows(
+      ...([task.rows + at * task.stride, count, task.stride] as const),
+      ...([task.centroids, task.biases, task.numLeaves, task.leaves + at, task.scores + at] as const),
+    );
+  });
+  return NO_BIAS;
+}
+
+function mean(task: MeanTask): PhaseResult {
+  const kernels = bindKernels(task.kernels, task.memory);
+  const { u32 } = new Views(task.memory);
+  eachChunk(task, (leaf) => {
+    const start = u32[(task.starts >>> 2) + leaf]!;
+    const count = u32[(task.starts >>> 2) + leaf + 1]! - start;
+    if (count === 0) return;
+    const centroid = task.centroids + leaf * task.stride * 4;
+    kernels.meanOfRows(task.rows, task.stride, task.members + start * 4, count, centroid);
+  });
+  return NO_BIAS;
+}
+
+function residual(task: ResidualTask): PhaseResult {
+  const kernels = bindKernels(task.kernels, task.memory);
+  eachChunk(task, (chunk) => {
+    const first = chunk * task.rowsPerChunk;
+    const count = Math.min(task.rowsPerChunk, task.count - first);
+    const rows = task.rows + first * task.stride * 4;
+    kernels.toResiduals(rows, count, task.stride, task.leaves + first * 4, task.centroids, task.mean);
+  });
+  return NO_BIAS;
+}
+
+/** Lloyd's k-means with 16 centres for each block of dimensions (a product quantizer; Jegou et al. 2011). */
+function codebook(task: CodebookTask): PhaseResult {
+  const kernels = bindKernels(task.kernels, task.memory);
+  const { f32, f64 } = new Views(task.memory);
+  const { count, stride, dimensionsPerBlock: dims } = task;
+  const sums = task.scratch + Atomics.add(task.cursor, CURSOR_SCRATCH, 1) * task.scratchBytes;
+  const sumWords = 16 * (dims + 1);
+  const points = sums + sumWords * 8;
+  eachChunk(task, (block) => {
+    const centres = task.codebooks + block * dims * 64;
+    const centre = (j: number, c: number): number => (centres >>> 2) + j * 16 + c;
+    kernels.gatherBlock(task.rows, count, stride, block * dims, dims, points);
+    const random = new Random(task.seed ^ Math.imul(block + 1, 0x9e3779b9));
+    const copyPoint = (c: number, i: number): void => {
+      for (let j = 0; j < dims; j++) f32[centre(j, c)] = f32[(points >>> 2) + i * dims + j]!;
+    };
+    const seeds = random.sample(count, 16);
+    for (let c = 0; c < 16; c++) copyPoint(c, seeds[c % seeds.length]!);
+    for (let iteration = 0; iteration < task.iterations; iteration++) {
+      f64.fill(0, sums >>> 3, (sums >>> 3) + sumWords);
+      kernels.accumulateBlock(points, count, dims, centres, sums);
+      for (let c = 0; c < 16; c++) {
+        const at = (sums >>> 3) + c * (dims + 1);
+        const n = f64[at + dims]!;
+        if (n === 0) copyPoint(c, random.below(count));
+        else for (let j = 0; j < dims; j++) f32[centre(j, c)] = f64[at + j]! / n;
+      }
+    }
+  });
+  return NO_BIAS;
+}
+
+function encode(task: EncodeTask): PhaseResult {
+  const kernels = bindKernels(task.kernels, task.memory);
+  const { u32, f32 } = new Views(task.memory);
+  const scratch = task.scratch + Atomics.add(task.cursor, CURSOR_SCRATCH, 1) * task.scratchBytes;
+  const scores = scratch;
+  const table = scratch + task.rowsPerChunk * 4;
+  let { biasMinimum, biasMaximum } = NO_BIAS;
+  eachChunk(task, (chunk) => {
+    const first = chunk * task.rowsPerChunk;
+    const count = Math.min(task.rowsPerChunk, task.count - first);
+    const rows = task.rows + first * task.stride * 4;
+    const leaves = task.leaves + first * 4;
+    if (task.numLeaves > 1) {
+      kernels.assignRows(rows, count, task.stride, task.centroids, task.biases, task.numLeaves, leaves, scores);
+    } else u32.fill(0, leaves >>> 2, (leaves >>> 2) + count);
+    for (let i = 0; i < count; i++) Atomics.add(task.leafCounts, u32[(leaves >>> 2) + i]!, 1);
+    if (!task.hashing) return;
+    const codes = task.codes + first * task.codeBytes;
+    const biases = task.codeBiases + first * 4;
+    kernels.encodeRows(task.model, rows, count, leaves, task.weight, codes, biases, table);
+    for (let i = 0; i < count; i++) {
+      const bias = f32[(biases >>> 2) + i]!;
+      if (bias < biasMinimum) biasMinimum = bias;
+      if (bias > biasMaximum) biasMaximum = bias;
+    }
+  });
+  return { biasMinimum, biasMaximum };
+}

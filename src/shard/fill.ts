@@ -1,0 +1,124 @@
+import type { FillTask, StagedSegment } from '../protocol/messages.ts';
+import {
+  BLOCK_LANES,
+  CODEC_FLOAT32,
+  CODEC_INT8,
+  CODEC_NONE,
+  SEGMENT_COUNT,
+  SEGMENT_HEADER_BYTES,
+} from '../protocol/shard-layout.ts';
+import { allocate } from './arena.ts';
+import { bindKernels } from './kernels/load.ts';
+import { layOutShard, type ShardImage, writeSkeleton } from './shard-image.ts';
+import { Views } from './views.ts';
+
+/** Fills one shard from the staging segments: its rows in row order, each with its vector, and a lane in its leaf. */
+export function fillShard(task: FillTask, shard: number): void {
+  const image = layOutShard(task.plan, shard);
+  const memory = task.shards[shard]!;
+  const target = new Views(memory);
+  writeSkeleton(target, task.plan, image);
+  const writer = new ShardWriter(task, memory, target, image);
+  const owners = task.plan.leafOwners;
+  for (const segment of task.segments) {
+    const source = writer.open(segment);
+    const from = owners === null ? task.plan.rowStarts[shard]! : segment.firstRow;
+    const to = owners === null ? task.plan.rowStarts[shard + 1]! : segment.firstRow + segment.count;
+    const end = Math.min(segment.count, to - segment.firstRow);
+    for (let i = Math.max(0, from - segment.firstRow); i < end; i++) {
+      const leaf = owners === null ? 0 : source.u32[(segment.leaves >>> 2) + i]!;
+      if (owners === null || owners[leaf] === shard) writer.add(segment, i, leaf);
+    }
+  }
+  writer.publish();
+}
+
+class ShardWriter {
+  readonly #task: FillTask;
+  readonly #image: ShardImage;
+  readonly #target: Views;
+  readonly #kernels;
+  readonly #codes: number; // packed codes of one row, in the shard's memory
+  readonly #fill: Int32Array; // lanes written, per leaf
+  #source!: Views;
+  #sourceKernels!: ReturnType<typeof bindKernels>;
+  #compressed = 0; // one compressed row and its scale, in the staging memory
+  #next = 0; // local number of the next row
+
+  constructor(task: FillTask, memory: WebAssembly.Memory, target: Views, image: ShardImage) {
+    this.#task = task;
+    this.#image = image;
+    this.#target = target;
+    this.#kernels = bindKernels(task.kernels, memory);
+    this.#codes = allocate(memory, Math.max(64, task.plan.codeBytes));
+    target.refresh();
+    this.#fill = new Int32Array(task.plan.numLeaves);
+  }
+
+  open(segment: StagedSegment): Views {
+    this.#source = new Views(segment.memory);
+    this.#sourceKernels = bindKernels(this.#task.kernels, segment.memory);
+    if (this.#task.plan.codec !== CODEC_FLOAT32) {
+      this.#compressed = allocate(segment.memory, this.#image.rowBytes + 64);
+      this.#source.refresh();
+    }
+    return this.#source;
+  }
+
+  add(segment: StagedSegment, i: number, leaf: number): void {
+    const { u32 } = this.#target;
+    const local = this.#next++;
+    const chunk = this.#image.chunks[local >>> this.#image.chunkShift]!;
+    const slot = local & (2 ** this.#image.chunkShift - 1);
+    u32[(chunk >>> 2) + slot] = segment.firstRow + i;
+    this.#addVector(segment, i, chunk, slot);
+    if (this.#task.plan.numLeaves > 0) this.#addLane(segment, i, leaf, local);
+  }
+
+  #addVector(segment: StagedSegment, i: number, chunk: number, slot: number): void {
+    const { codec, stride } = this.#task.plan;
+    const { rowBytes, vectorsAt, chunkShift } = this.#image;
+    if (codec === CODEC_NONE) return;
+    let from = segment.rows + i * stride * 4;
+    if (codec !== CODEC_FLOAT32) {
+      const scale = this.#compressed;
+      this.#sourceKernels.compressRows(from, 1, stride, codec, scale + 64, scale);
+      if (codec === CODEC_INT8) {
+        this.#target.f32[(chunk >>> 2) + 2 ** chunkShift + slot] = this.#source.f32[scale >>> 2]!;
+      }
+      from = scale + 64;
+    }
+    this.#target.u8.set(this.#source.u8.subarray(from, from + rowBytes), chunk + vectorsAt + slot * rowBytes);
+  }
+
+  #addLane(segment: StagedSegment, i: number, leaf: number, local: number): void {
+    const { plan } = this.#task;
+    const { blockBytes, biasBytes } = this.#image;
+    const at = this.#image.segments[leaf]! + SEGMENT_HEADER_BYTES;
+    const blocks = Math.ceil(this.#image.leafLanes[leaf]! / BLOCK_LANES);
+    const position = this.#fill[leaf]!++;
+    const block = Math.floor(position / BLOCK_LANES);
+    const lane = position % BLOCK_LANES;
+    if (plan.codeBytes > 0) {
+      const from = segment.codes + i * plan.codeBytes;
+      this.#target.u8.set(this.#source.u8.subarray(from, from + plan.codeBytes), this.#codes);
+      this.#kernels.placeCodes(this.#codes, plan.blocks, at + block * blockBytes, lane);
+    }
+    const biases = at + blocks * blockBytes;
+    if (plan.hasBias) {
+      const bias = this.#source.f32[(segment.codeBiases >>> 2) + i]!;
+      const units = plan.biasRange > 0 ? Math.round(((bias - plan.biasMinimum) / plan.biasRange) * 32767) : 0;
+      // Accumulator order: even and odd lanes of the low nibbles, then of the high ones.
+      const place = (lane >>> 4) * 16 + (lane & 1) * 8 + ((lane & 15) >>> 1);
+      this.#target.i16[((biases + block * biasBytes) >>> 1) + place] = Math.min(32767, Math.max(0, units));
+    }
+    this.#target.u32[((biases + blocks * biasBytes) >>> 2) + position] = local;
+  }
+
+  publish(): void {
+    for (let leaf = 0; leaf < this.#fill.length; leaf++) {
+      const segment = this.#image.segments[leaf]!;
+      if (segment !== 0) Atomics.store(this.#target.i32, (segment + SEGMENT_COUNT) >>> 2, this.#fill[leaf]!);
+    }
+  }
+}

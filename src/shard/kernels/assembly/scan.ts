@@ -1,0 +1,121 @@
+import {
+  BLOCK_LANES, BUFFER_SLACK, LEAF_ENTRY_BYTES, SEGMENT_BLOCKS, SEGMENT_COUNT, SEGMENT_HEADER_BYTES, SEGMENT_NEXT,
+  SHARD_HAS_BIAS, SHARD_LEAVES, SHARD_STRIDE, SHARD_SUBSPACES, STATE_CODES, STATE_FLOOR, STATE_LANES,
+  TABLES_BIAS_MULTIPLIER, TABLES_HEADER_BYTES, TABLES_INVERSE_SCALE, TABLES_OFFSET, TABLES_SCALE,
+} from "../../../protocol/shard-layout";
+import { keyOf, scoreOf } from "./order";
+import { compact } from "./select";
+
+// @ts-ignore: decorator
+@inline function lookup(table: v128, index: v128): v128 {
+  // Indexes are below 16, where the relaxed form is deterministic and equal to the strict one.
+  if (ASC_FEATURE_RELAXED_SIMD) return i8x16.relaxed_swizzle(table, index);
+  return i8x16.swizzle(table, index);
+}
+
+// @ts-ignore: decorator
+@inline function emit(mask: i32, sums: usize, first: i32, pos: i32, count: i32, locals: usize, base: f32, inverse: f32, floor: u64, keys: usize, held: i32): i32 {
+  while (mask) {
+    const j = ctz(mask);
+    mask &= mask - 1;
+    const lane = pos + first + (j << 1);
+    if (lane >= count) continue;
+    const score = base + <f32>load<i16>(sums + (<usize>j << 1)) * inverse;
+    const key = keyOf(score, load<u32>(locals + (<usize>lane << 2)));
+    store<u64>(keys + (<usize>held << 3), key);
+    held += i32(key > floor);
+  }
+  return held;
+}
+
+// The integer threshold only has to be safe: no lane whose score reaches `floor` may fall below it, however the float
+// arithmetic of its score is rounded. Hence the margin, which grows with the magnitudes that are added.
+// @ts-ignore: decorator
+@inline function integerThreshold(atLeast: u64, base: f32, scale: f32): i32 {
+  if (atLeast == 0) return -32768;
+  const least = scoreOf(atLeast);
+  const units = (least - base - (abs(least) + abs(base)) * <f32>4.76837158203125e-7) * scale;
+  if (!(units > -32700)) return -32768;
+  return units > 32700 ? 32698 : <i32>floor<f32>(units) - 2;
+}
+
+/**
+ * LUT16 scan of the chosen leaves of one shard. Keeps the `limit` best as (approximate score, local) keys.
+ * LUT entries are at most 63, so that four lookups add up in 8-bit lanes before they are widened to 16 bits.
+ * `keys` has room for 2 x limit + BUFFER_SLACK; returns the number kept, in no order.
+ */
+export function scanLeaves(shard: usize, tables: usize, leaves: usize, numLeaves: i32, limit: i32, keys: usize, held: i32, state: usize): i32 {
+  const heads = <usize>load<u32>(shard, SHARD_LEAVES), subspaces = load<i32>(shard, SHARD_SUBSPACES);
+  const hasBias = load<i32>(shard, SHARD_HAS_BIAS), blockBytes = <usize>subspaces << 4;
+  const lut = tables + TABLES_HEADER_BYTES + (<usize>load<u32>(shard, SHARD_STRIDE) << 2);
+  const inverse = load<f32>(tables, TABLES_INVERSE_SCALE), scale = load<f32>(tables, TABLES_SCALE), offset = load<f32>(tables, TABLES_OFFSET);
+  const biasBy = i16x8.splat(<i16>load<i32>(tables, TABLES_BIAS_MULTIPLIER));
+  const nibble = i8x16.splat(0x0f);
+  const sums = state + STATE_LANES;
+  const full = 2 * limit + BUFFER_SLACK - BLOCK_LANES;
+  let floor = load<u64>(state, STATE_FLOOR);
+  let scanned: u32 = 0;
+
+  for (let i = 0; i < numLeaves; i++) {
+    const entry = leaves + <usize>i * LEAF_ENTRY_BYTES;
+    let segment = <usize>load<u32>(heads + (<usize>load<u32>(entry) << 2));
+    const base = load<f32>(entry, 4) + offset;
+    let least = integerThreshold(floor, base, scale);
+    while (segment) {
+      const count = atomic.load<i32>(segment, SEGMENT_COUNT);
+      const capacity = <usize>load<u32>(segment, SEGMENT_BLOCKS);
+      let codes = segment + SEGMENT_HEADER_BYTES;
+      let biases = codes + capacity * blockBytes;
+      const locals = biases + (hasBias ? capacity << 6 : 0);
+      for (let pos = 0; pos < count; pos += BLOCK_LANES) {
+        let a0 = i64x2.splat(0), a1 = i64x2.splat(0), a2 = i64x2.splat(0), a3 = i64x2.splat(0);
+        let l = lut;
+        const end = lut + (blockBytes & ~63);
+        while (l < end) {
+          const c0 = v128.load(codes), c1 = v128.load(codes, 16), c2 = v128.load(codes, 32), c3 = v128.load(codes, 48);
+          const t0 = v128.load(l), t1 = v128.load(l, 16), t2 = v128.load(l, 32), t3 = v128.load(l, 48);
+          codes += 64; l += 64;
+          const lo = i8x16.add(i8x16.add(lookup(t0, v128.and(c0, nibble)), lookup(t1, v128.and(c1, nibble))), i8x16.add(lookup(t2, v128.and(c2, nibble)), lookup(t3, v128.and(c3, nibble))));
+          const hi = i8x16.add(i8x16.add(lookup(t0, i8x16.shr_u(c0, 4)), lookup(t1, i8x16.shr_u(c1, 4))), i8x16.add(lookup(t2, i8x16.shr_u(c2, 4)), lookup(t3, i8x16.shr_u(c3, 4))));
+          a0 = i16x8.add(a0, lo); a1 = i16x8.add(a1, i16x8.shr_u(lo, 8));
+          a2 = i16x8.add(a2, hi); a3 = i16x8.add(a3, i16x8.shr_u(hi, 8));
+        }
+        if (subspaces & 2) {
+          const c0 = v128.load(codes), c1 = v128.load(codes, 16), t0 = v128.load(l), t1 = v128.load(l, 16);
+          codes += 32;
+          const lo = i8x16.add(lookup(t0, v128.and(c0, nibble)), lookup(t1, v128.and(c1, nibble)));
+          const hi = i8x16.add(lookup(t0, i8x16.shr_u(c0, 4)), lookup(t1, i8x16.shr_u(c1, 4)));
+          a0 = i16x8.add(a0, lo); a1 = i16x8.add(a1, i16x8.shr_u(lo, 8));
+          a2 = i16x8.add(a2, hi); a3 = i16x8.add(a3, i16x8.shr_u(hi, 8));
+        }
+        a0 = i16x8.sub(a0, i16x8.shl(a1, 8));
+        a2 = i16x8.sub(a2, i16x8.shl(a3, 8));
+        if (hasBias) {
+          a0 = i16x8.sub(a0, i16x8.q15mulr_sat_s(v128.load(biases), biasBy));
+          a1 = i16x8.sub(a1, i16x8.q15mulr_sat_s(v128.load(biases, 16), biasBy));
+          a2 = i16x8.sub(a2, i16x8.q15mulr_sat_s(v128.load(biases, 32), biasBy));
+          a3 = i16x8.sub(a3, i16x8.q15mulr_sat_s(v128.load(biases, 48), biasBy));
+          biases += 64;
+        }
+        const t = i16x8.splat(<i16>least);
+        const g0 = i16x8.ge_s(a0, t), g1 = i16x8.ge_s(a1, t), g2 = i16x8.ge_s(a2, t), g3 = i16x8.ge_s(a3, t);
+        if (v128.any_true(v128.or(v128.or(g0, g1), v128.or(g2, g3)))) {
+          v128.store(sums, a0); v128.store(sums, a1, 16); v128.store(sums, a2, 32); v128.store(sums, a3, 48);
+          held = emit(i16x8.bitmask(g0), sums, 0, pos, count, locals, base, inverse, floor, keys, held);
+          held = emit(i16x8.bitmask(g1), sums + 16, 1, pos, count, locals, base, inverse, floor, keys, held);
+          held = emit(i16x8.bitmask(g2), sums + 32, 16, pos, count, locals, base, inverse, floor, keys, held);
+          held = emit(i16x8.bitmask(g3), sums + 48, 17, pos, count, locals, base, inverse, floor, keys, held);
+          if (held > full) {
+            held = compact(keys, held, limit, state + STATE_FLOOR);
+            floor = load<u64>(state, STATE_FLOOR);
+            least = integerThreshold(floor, base, scale);
+          }
+        }
+      }
+      scanned += <u32>count;
+      segment = <usize>load<u32>(segment, SEGMENT_NEXT);
+    }
+  }
+  store<u32>(state, load<u32>(state, STATE_CODES) + scanned, STATE_CODES);
+  return compact(keys, held, limit, state + STATE_FLOOR);
+}

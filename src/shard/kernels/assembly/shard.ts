@@ -1,0 +1,104 @@
+import {
+  BLOCK_LANES, BUFFER_SLACK, CODEC_INT8, LEAF_ENTRY_BYTES, SEGMENT_BLOCKS, SEGMENT_COUNT, SEGMENT_HEADER_BYTES,
+  SEGMENT_NEXT, SHARD_CHUNKS, SHARD_CHUNK_SHIFT, SHARD_CODEC, SHARD_HAS_BIAS, SHARD_LEAVES, SHARD_METRIC, SHARD_ROW_BYTES,
+  SHARD_STRIDE, SHARD_SUBSPACES, STATE_CODES, STATE_FLOOR,
+} from "../../../protocol/shard-layout";
+import { idOf, keyOf } from "./order";
+import { compact } from "./select";
+import { scoreRow } from "./vector";
+
+// @ts-ignore: decorator
+@inline function scalesBytes(codec: i32, shift: u32): usize { return codec == CODEC_INT8 ? <usize>4 << shift : 0; }
+
+/** Scores one stored vector, by its local number. */
+// @ts-ignore: decorator
+@inline function scoreLocal(shard: usize, query: usize, local: u32, chunks: usize, shift: u32, codec: i32, l2: i32, stride: i32, rowBytes: usize): f32 {
+  const chunk = <usize>load<u32>(chunks + (<usize>(local >> shift) << 2));
+  const slot = <usize>(local & ((1 << shift) - 1));
+  const scales = chunk + (<usize>4 << shift);
+  const scale = codec == CODEC_INT8 ? load<f32>(scales + (slot << 2)) : <f32>1;
+  return scoreRow(codec, l2, query, scales + scalesBytes(codec, shift) + slot * rowBytes, stride, scale);
+}
+
+/** Exact scores of stored vectors [first, first + count): keeps the `limit` best as (score, local) keys. Returns their number. */
+export function scanVectors(shard: usize, query: usize, first: u32, count: i32, limit: i32, keys: usize, held: i32, state: usize): i32 {
+  const codec = load<i32>(shard, SHARD_CODEC), l2 = load<i32>(shard, SHARD_METRIC), stride = load<i32>(shard, SHARD_STRIDE);
+  const rowBytes = <usize>load<u32>(shard, SHARD_ROW_BYTES), shift = load<u32>(shard, SHARD_CHUNK_SHIFT);
+  const chunks = <usize>load<u32>(shard, SHARD_CHUNKS);
+  const capacity = 2 * limit + BUFFER_SLACK;
+  let floor = load<u64>(state, STATE_FLOOR);
+  let local = first;
+  const end = first + <u32>count;
+  while (local < end) {
+    const chunk = <usize>load<u32>(chunks + (<usize>(local >> shift) << 2));
+    const stop = min(end, ((local >> shift) + 1) << shift);
+    let slot = <usize>(local & ((1 << shift) - 1));
+    const scales = chunk + (<usize>4 << shift);
+    let row = scales + scalesBytes(codec, shift) + slot * rowBytes;
+    for (; local < stop; local++, slot++, row += rowBytes) {
+      const scale = codec == CODEC_INT8 ? load<f32>(scales + (slot << 2)) : <f32>1;
+      const key = keyOf(scoreRow(codec, l2, query, row, stride, scale), local);
+      if (key > floor) {
+        store<u64>(keys + (<usize>held << 3), key);
+        if (++held == capacity) {
+          held = compact(keys, held, limit, state + STATE_FLOOR);
+          floor = load<u64>(state, STATE_FLOOR);
+        }
+      }
+    }
+  }
+  return compact(keys, held, limit, state + STATE_FLOOR);
+}
+
+/** Exact scores of all vectors in the chosen leaves; otherwise as scanVectors. For a tree without hashing. */
+export function scanLeafVectors(shard: usize, query: usize, leaves: usize, numLeaves: i32, limit: i32, keys: usize, held: i32, state: usize): i32 {
+  const codec = load<i32>(shard, SHARD_CODEC), l2 = load<i32>(shard, SHARD_METRIC), stride = load<i32>(shard, SHARD_STRIDE);
+  const rowBytes = <usize>load<u32>(shard, SHARD_ROW_BYTES), shift = load<u32>(shard, SHARD_CHUNK_SHIFT);
+  const chunks = <usize>load<u32>(shard, SHARD_CHUNKS), heads = <usize>load<u32>(shard, SHARD_LEAVES);
+  const blockBytes = <usize>load<u32>(shard, SHARD_SUBSPACES) << 4;
+  const biasBytes: usize = load<u32>(shard, SHARD_HAS_BIAS) ? 64 : 0;
+  const capacity = 2 * limit + BUFFER_SLACK;
+  for (let i = 0; i < numLeaves; i++) {
+    let segment = <usize>load<u32>(heads + (<usize>load<u32>(leaves + <usize>i * LEAF_ENTRY_BYTES) << 2));
+    while (segment) {
+      const count = atomic.load<i32>(segment, SEGMENT_COUNT);
+      const locals = segment + SEGMENT_HEADER_BYTES + <usize>load<u32>(segment, SEGMENT_BLOCKS) * (blockBytes + biasBytes);
+      for (let j = 0; j < count; j++) {
+        const local = load<u32>(locals + (<usize>j << 2));
+        const key = keyOf(scoreLocal(shard, query, local, chunks, shift, codec, l2, stride, rowBytes), local);
+        if (key > load<u64>(state, STATE_FLOOR)) {
+          store<u64>(keys + (<usize>held << 3), key);
+          if (++held == capacity) held = compact(keys, held, limit, state + STATE_FLOOR);
+        }
+      }
+      store<u32>(state, load<u32>(state, STATE_CODES) + <u32>count, STATE_CODES);
+      segment = <usize>load<u32>(segment, SEGMENT_NEXT);
+    }
+  }
+  return compact(keys, held, limit, state + STATE_FLOOR);
+}
+
+/** Replaces (any score, local) keys [count] by (exact score, row) keys, in place. */
+export function rescore(shard: usize, query: usize, keys: usize, count: i32): void {
+  const codec = load<i32>(shard, SHARD_CODEC), l2 = load<i32>(shard, SHARD_METRIC), stride = load<i32>(shard, SHARD_STRIDE);
+  const rowBytes = <usize>load<u32>(shard, SHARD_ROW_BYTES), shift = load<u32>(shard, SHARD_CHUNK_SHIFT);
+  const chunks = <usize>load<u32>(shard, SHARD_CHUNKS);
+  for (let i = 0; i < count; i++) {
+    const local = idOf(load<u64>(keys + (<usize>i << 3)));
+    const score = scoreLocal(shard, query, local, chunks, shift, codec, l2, stride, rowBytes);
+    const chunk = <usize>load<u32>(chunks + (<usize>(local >> shift) << 2));
+    const row = load<u32>(chunk + (<usize>(local & ((1 << shift) - 1)) << 2));
+    store<u64>(keys + (<usize>i << 3), keyOf(score, row));
+  }
+}
+
+/** Replaces (score, local) keys [count] by (score, row) keys, in `out`, which may be `keys`. */
+export function localsToRows(shard: usize, keys: usize, count: i32, out: usize): void {
+  const shift = load<u32>(shard, SHARD_CHUNK_SHIFT), chunks = <usize>load<u32>(shard, SHARD_CHUNKS);
+  for (let i = 0; i < count; i++) {
+    const key = load<u64>(keys + (<usize>i << 3)), local = idOf(key);
+    const chunk = <usize>load<u32>(chunks + (<usize>(local >> shift) << 2));
+    const row = load<u32>(chunk + (<usize>(local & ((1 << shift) - 1)) << 2));
+    store<u64>(out + (<usize>i << 3), (key & 0xffffffff00000000) | <u64>~row);
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * The kernels' contract. Every tier implements it over the same memory and gives the same bits; pointers are byte offsets
+ * into that memory. Arguments are not checked here: callers do that once, at the public door. Shapes and semantics are
+ * documented where the kernels are written, in assembly/.
+ */
+export interface Kernels {
+  // rows.ts
+  firstInvalidRow(rows: number, count: number, stride: number, limit: number): number;
+  normalizeRows(rows: number, count: number, stride: number): number;
+  compressRows(rows: number, count: number, stride: number, codec: number, out: number, scales: number): void;
+  // tree.ts
+  assignRows(
+    rows: number,
+    count: number,
+    stride: number,
+    centroids: number,
+    biases: number,
+    numLeaves: number,
+    leaves: number,
+    scores: number,
+  ): void;
+  halfNorms(rows: number, count: number, stride: number, out: number): void;
+  lowerDistances(rows: number, count: number, stride: number, seed: number, distances: number): void;
+  meanOfRows(rows: number, stride: number, list: number, count: number, out: number): void;
+  // codebook.ts
+  toResiduals(rows: number, count: number, stride: number, leaves: number, centroids: number, mean: number): void;
+  gatherBlock(rows: number, count: number, stride: number, offset: number, dims: number, out: number): void;
+  accumulateBlock(points: number, count: number, dims: number, codebook: number, sums: number): void;
+  // encode.ts
+  encodeRows(
+    model: number,
+    rows: number,
+    count: number,
+    leaves: number,
+    weight: number,
+    codes: number,
+    biases: number,
+    scratch: number,
+  ): void;
+  placeCodes(codes: number, blocks: number, block: number, lane: number): void;
+  // prepare.ts
+  prepareQuery(model: number, tables: number, leaves: number, numLeavesToSearch: number, scratch: number): void;
+  // scan.ts and shard.ts
+  scanLeaves(
+    shard: number,
+    tables: number,
+    leaves: number,
+    numLeaves: number,
+    limit: number,
+    keys: number,
+    held: number,
+    state: number,
+  ): number;
+  scanLeafVectors(
+    shard: number,
+    query: number,
+    leaves: number,
+    numLeaves: number,
+    limit: number,
+    keys: number,
+    held: number,
+    state: number,
+  ): number;
+  scanVectors(
+    shard: number,
+    query: number,
+    first: number,
+    count: number,
+    limit: number,
+    keys: number,
+    held: number,
+    state: number,
+  ): number;
+  rescore(shard: number, query: number, keys: number, count: number): void;
+  localsToRows(shard: number, keys: number, count: number, out: number): void;
+  // select.ts
+  selectTop(keys: number, count: number, limit: number): void;
+  sortDescending(keys: number, count: number): void;
+  compact(keys: number, count: number, limit: number, floor: number): number;
+  // checksum.ts
+  xxh32(bytes: number, length: number, seed: number): number;
+}
+
+export const KERNEL_TIERS = ['scalar', 'simd', 'relaxed'] as const;
+export type KernelTier = (typeof KERNEL_TIERS)[number];

@@ -1,0 +1,47 @@
+import { Views } from '../../views.ts';
+import type { Kernels } from '../kernels.ts';
+import { xxh32 } from './checksum.ts';
+import { accumulateBlock, gatherBlock, toResiduals } from './codebook.ts';
+import { encodeRows, placeCodes } from './encode.ts';
+import { prepareQuery } from './prepare.ts';
+import { compressRows, firstInvalidRow, normalizeRows } from './rows.ts';
+import { scanLeaves } from './scan.ts';
+import { compact, selectTop, sortDescending } from './select.ts';
+import { localsToRows, rescore, scanLeafVectors, scanVectors } from './shard.ts';
+import { assignRows, halfNorms, lowerDistances, meanOfRows } from './tree.ts';
+
+/**
+ * The kernels in plain JavaScript, over the same memory. They give the bits of the WebAssembly tiers: every f32 operation is
+ * rounded on its own (by Math.fround, or by a store to a Float32Array) and sums follow the lanes of the vector code.
+ */
+export function createScalarKernels(memory: WebAssembly.Memory): Kernels {
+  const views = new Views(memory);
+  const bind =
+    <A extends number[], R>(kernel: (views: Views, ...args: A) => R) =>
+    (...args: A): R =>
+      kernel(views.refresh(), ...args);
+  return {
+    firstInvalidRow: bind(firstInvalidRow),
+    normalizeRows: bind(normalizeRows),
+    compressRows: bind(compressRows),
+    assignRows: bind(assignRows),
+    halfNorms: bind(halfNorms),
+    lowerDistances: bind(lowerDistances),
+    meanOfRows: bind(meanOfRows),
+    toResiduals: bind(toResiduals),
+    gatherBlock: bind(gatherBlock),
+    accumulateBlock: bind(accumulateBlock),
+    encodeRows: bind(encodeRows),
+    placeCodes: bind(placeCodes),
+    prepareQuery: bind(prepareQuery),
+    scanLeaves: bind(scanLeaves),
+    scanLeafVectors: bind(scanLeafVectors),
+    scanVectors: bind(scanVectors),
+    rescore: bind(rescore),
+    localsToRows: bind(localsToRows),
+    selectTop: bind(selectTop),
+    sortDescending: bind(sortDescending),
+    compact: bind(compact),
+    xxh32: bind(xxh32),
+  };
+}

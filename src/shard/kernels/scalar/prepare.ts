@@ -1,0 +1,123 @@
+import {
+  LEAF_ENTRY_BYTES,
+  METRIC_L2,
+  MODEL_BIAS_MINIMUM,
+  MODEL_BIAS_RANGE,
+  MODEL_BLOCKS,
+  MODEL_CENTROID_BIAS,
+  MODEL_CENTROIDS,
+  MODEL_CODEBOOKS,
+  MODEL_DIMENSIONS_PER_BLOCK,
+  MODEL_ENTRY_MAX,
+  MODEL_MEAN,
+  MODEL_METRIC,
+  MODEL_NUM_LEAVES,
+  MODEL_STRIDE,
+  MODEL_SUBSPACES,
+  TABLES_BIAS_MULTIPLIER,
+  TABLES_HEADER_BYTES,
+  TABLES_INVERSE_SCALE,
+  TABLES_OFFSET,
+  TABLES_QUERY_NORM,
+  TABLES_SCALE,
+} from '../../../protocol/shard-layout.ts';
+import type { Views } from '../../views.ts';
+import { highOf, scoreOf } from './order.ts';
+import { selectTop, sortDescending } from './select.ts';
+import { dot } from './vector.ts';
+
+const fround = Math.fround;
+const NARROWEST = fround(1e-30); // LUT entries that span less are all taken as equal
+
+/**
+ * Chooses leaves and builds the LUT of one query.
+ * tables: query tables with the query filled in, f32 [stride]; the LUT behind it and the header are written here.
+ * leaves: room for numLeavesToSearch entries, best first.
+ * scratch: as the vector code has it.
+ */
+export function prepareQuery(
+  views: Views,
+  model: number,
+  tables: number,
+  leaves: number,
+  numLeavesToSearch: number,
+  scratch: number,
+): void {
+  const { f32, u32 } = views;
+  const numLeaves = u32[(model + MODEL_NUM_LEAVES) >>> 2]!;
+  const stride = u32[(model + MODEL_STRIDE) >>> 2]!;
+  const query = tables + TABLES_HEADER_BYTES;
+  let routed = query;
+  let free = scratch;
+  f32[(tables + TABLES_QUERY_NORM) >>> 2] = 0;
+  if (u32[(model + MODEL_METRIC) >>> 2] === METRIC_L2) {
+    routed = scratch;
+    free += stride * 4;
+    const mean = u32[(model + MODEL_MEAN) >>> 2]! >>> 2;
+    for (let j = 0; j < stride; j++) f32[(routed >>> 2) + j] = f32[(query >>> 2) + j]! - f32[mean + j]!;
+    f32[(tables + TABLES_QUERY_NORM) >>> 2] = dot(views, routed, routed, stride);
+  }
+  buildLut(views, model, tables, routed >>> 2, query + stride * 4, free >>> 2);
+
+  const biases = u32[(model + MODEL_CENTROID_BIAS) >>> 2]! >>> 2;
+  const centroids = u32[(model + MODEL_CENTROIDS) >>> 2]!;
+  for (let i = 0, at = free >>> 2; i < numLeaves; i++, at += 2) {
+    u32[at] = ~i;
+    u32[at + 1] = highOf(fround(dot(views, routed, centroids + i * stride * 4, stride) - f32[biases + i]!));
+  }
+  selectTop(views, free, numLeaves, numLeavesToSearch);
+  sortDescending(views, free, numLeavesToSearch);
+  for (let i = 0, at = free >>> 2; i < numLeavesToSearch; i++, at += 2) {
+    const entry = (leaves + i * LEAF_ENTRY_BYTES) >>> 2;
+    u32[entry] = ~u32[at]!;
+    f32[entry + 1] = scoreOf(u32[at + 1]!);
+  }
+}
+
+// Every subspace's entries are shifted to start at 0 and share one scale, so that scores compare across leaves:
+// score = base + offset + units x inverseScale.
+function buildLut(views: Views, model: number, tables: number, query: number, lut: number, table: number): void {
+  const { f32, i32, u8, u32 } = views;
+  const blocks = u32[(model + MODEL_BLOCKS) >>> 2]!;
+  const subspaces = u32[(model + MODEL_SUBSPACES) >>> 2]!;
+  const dims = u32[(model + MODEL_DIMENSIONS_PER_BLOCK) >>> 2]!;
+  const codebooks = u32[(model + MODEL_CODEBOOKS) >>> 2]! >>> 2;
+  let widest = 0;
+  let offset = 0;
+  f32.fill(0, table, table + blocks * 16);
+  for (let m = 0; m < blocks; m++) {
+    const at = table + m * 16;
+    for (let j = m * dims; j < (m + 1) * dims; j++) {
+      const q = f32[query + j]!;
+      for (let k = 0; k < 16; k++) f32[at + k] = f32[at + k]! + fround(q * f32[codebooks + j * 16 + k]!);
+    }
+    let least = f32[at]!;
+    let most = least;
+    for (let k = 1; k < 16; k++) {
+      least = Math.min(least, f32[at + k]!);
+      most = Math.max(most, f32[at + k]!);
+    }
+    widest = Math.max(widest, fround(most - least));
+    offset = fround(offset + least);
+    for (let k = 0; k < 16; k++) f32[at + k] = f32[at + k]! - least;
+  }
+
+  const entryMax = f32[(model + MODEL_ENTRY_MAX) >>> 2]!;
+  const range = f32[(model + MODEL_BIAS_RANGE) >>> 2]!;
+  const spread = widest > NARROWEST;
+  let scale = spread ? fround(entryMax / widest) : 1;
+  if (range > 0) {
+    const limit = fround(32000 / range);
+    scale = spread ? Math.min(scale, limit) : limit;
+  }
+  const to = lut >>> 0;
+  for (let k = 0; k < blocks * 16; k++) {
+    const units = Math.min(Math.floor(fround(fround(f32[table + k]! * scale) + 0.5)), entryMax);
+    u8[to + k] = Math.min(255, units); // truncates
+  }
+  u8.fill(0, to + blocks * 16, to + subspaces * 16);
+  f32[(tables + TABLES_INVERSE_SCALE) >>> 2] = 1 / scale;
+  f32[(tables + TABLES_SCALE) >>> 2] = scale;
+  f32[(tables + TABLES_OFFSET) >>> 2] = offset - f32[(model + MODEL_BIAS_MINIMUM) >>> 2]!;
+  i32[(tables + TABLES_BIAS_MULTIPLIER) >>> 2] = Math.min(0x7fffffff, Math.floor(fround(fround(range * scale) + 0.5)));
+}

@@ -1,0 +1,138 @@
+import {
+  BLOCK_LANES,
+  BUFFER_SLACK,
+  LEAF_ENTRY_BYTES,
+  SEGMENT_BLOCKS,
+  SEGMENT_COUNT,
+  SEGMENT_HEADER_BYTES,
+  SEGMENT_NEXT,
+  SHARD_HAS_BIAS,
+  SHARD_LEAVES,
+  SHARD_STRIDE,
+  SHARD_SUBSPACES,
+  STATE_CODES,
+  STATE_FLOOR,
+  TABLES_BIAS_MULTIPLIER,
+  TABLES_HEADER_BYTES,
+  TABLES_INVERSE_SCALE,
+  TABLES_OFFSET,
+  TABLES_SCALE,
+} from '../../../protocol/shard-layout.ts';
+import type { Views } from '../../views.ts';
+import { highOf, scoreOf } from './order.ts';
+import { compact } from './select.ts';
+
+const fround = Math.fround;
+const MARGIN = 4.76837158203125e-7;
+
+/** Sums of the lanes of one block, in accumulator order: even lanes below 16, odd ones, even lanes from 16, odd ones. */
+const sums = new Int16Array(BLOCK_LANES);
+const LANE_OF = Uint8Array.from(sums, (_, k) => (k & 16) + 2 * (k & 7) + ((k >> 3) & 1));
+
+// The integer threshold only has to be safe: no lane whose score reaches the floor may fall below it, however the float
+// arithmetic of its score is rounded. Hence the margin, which grows with the magnitudes that are added.
+function integerThreshold(high: number, low: number, base: number, scale: number): number {
+  if (high === 0 && low === 0) return -32768;
+  const least = scoreOf(high);
+  const margin = fround(fround(Math.abs(least) + Math.abs(base)) * MARGIN);
+  const units = fround(fround(fround(least - base) - margin) * scale);
+  if (!(units > -32700)) return -32768;
+  return units > 32700 ? 32698 : Math.floor(units) - 2;
+}
+
+/** Adds up the LUT entries of a block's 32 lanes. */
+function sumBlock(u8: Uint8Array, codes: number, lut: number, blockBytes: number): void {
+  for (let j = 0; j < 16; j++) {
+    let lower = 0;
+    let upper = 0;
+    for (let m = 0; m < blockBytes; m += 16) {
+      const pair = u8[codes + m + j]!;
+      lower += u8[lut + m + (pair & 15)]!;
+      upper += u8[lut + m + (pair >> 4)]!;
+    }
+    const k = (j >> 1) + ((j & 1) << 3);
+    sums[k] = lower;
+    sums[k + 16] = upper;
+  }
+}
+
+/** Subtracts a block's biases; i16 arithmetic wraps, and the Q15 product is rounded and saturated. */
+function subtractBiases(i16: Int16Array, biases: number, by: number): void {
+  for (let k = 0; k < BLOCK_LANES; k++) {
+    sums[k] = sums[k]! - Math.min(32767, (i16[biases + k]! * by + 0x4000) >> 15);
+  }
+}
+
+/**
+ * LUT16 scan of the chosen leaves of one shard. Keeps the `limit` best as (approximate score, local) keys.
+ * `keys` has room for 2 x limit + BUFFER_SLACK; returns the number kept, in no order.
+ */
+export function scanLeaves(
+  views: Views,
+  shard: number,
+  tables: number,
+  leaves: number,
+  numLeaves: number,
+  limit: number,
+  keys: number,
+  held: number,
+  state: number,
+): number {
+  const { f32, i16, i32, u8, u32 } = views;
+  const heads = u32[(shard + SHARD_LEAVES) >>> 2]! >>> 2;
+  const hasBias = u32[(shard + SHARD_HAS_BIAS) >>> 2]! !== 0;
+  const blockBytes = u32[(shard + SHARD_SUBSPACES) >>> 2]! * 16;
+  const lut = ((tables + TABLES_HEADER_BYTES) >>> 0) + u32[(shard + SHARD_STRIDE) >>> 2]! * 4;
+  const inverse = f32[(tables + TABLES_INVERSE_SCALE) >>> 2]!;
+  const scale = f32[(tables + TABLES_SCALE) >>> 2]!;
+  const offset = f32[(tables + TABLES_OFFSET) >>> 2]!;
+  const biasBy = (i32[(tables + TABLES_BIAS_MULTIPLIER) >>> 2]! << 16) >> 16;
+  const full = 2 * limit + BUFFER_SLACK - BLOCK_LANES;
+  const out = keys >>> 2;
+  const floor = (state + STATE_FLOOR) >>> 2;
+  let floorLow = u32[floor]!;
+  let floorHigh = u32[floor + 1]!;
+  let scanned = 0;
+
+  for (let i = 0; i < numLeaves; i++) {
+    const entry = (leaves + i * LEAF_ENTRY_BYTES) >>> 2;
+    let segment = u32[heads + u32[entry]!]!;
+    const base = fround(f32[entry + 1]! + offset);
+    let least = integerThreshold(floorHigh, floorLow, base, scale);
+    while (segment) {
+      const count = Atomics.load(i32, (segment + SEGMENT_COUNT) >>> 2);
+      const capacity = u32[(segment + SEGMENT_BLOCKS) >>> 2]!;
+      let codes = segment + SEGMENT_HEADER_BYTES;
+      let biases = codes + capacity * blockBytes;
+      const locals = (biases + (hasBias ? capacity * 64 : 0)) >>> 2;
+      for (let pos = 0; pos < count; pos += BLOCK_LANES, codes += blockBytes) {
+        sumBlock(u8, codes, lut, blockBytes);
+        if (hasBias) {
+          subtractBiases(i16, biases >>> 1, biasBy);
+          biases += 64;
+        }
+        for (let k = 0; k < BLOCK_LANES; k++) {
+          const lane = pos + LANE_OF[k]!;
+          if (sums[k]! < least || lane >= count) continue;
+          const low = ~u32[locals + lane]! >>> 0;
+          const high = highOf(fround(base + fround(sums[k]! * inverse)));
+          if (high < floorHigh || (high === floorHigh && low <= floorLow)) continue;
+          u32[out + 2 * held] = low;
+          u32[out + 2 * held + 1] = high;
+          held++;
+        }
+        if (held > full) {
+          held = compact(views, keys, held, limit, state + STATE_FLOOR);
+          floorLow = u32[floor]!;
+          floorHigh = u32[floor + 1]!;
+          least = integerThreshold(floorHigh, floorLow, base, scale);
+        }
+      }
+      scanned += count;
+      segment = u32[(segment + SEGMENT_NEXT) >>> 2]!;
+    }
+  }
+  const codesAt = (state + STATE_CODES) >>> 2;
+  u32[codesAt] = u32[codesAt]! + scanned;
+  return compact(views, keys, held, limit, state + STATE_FLOOR);
+}

@@ -1,0 +1,163 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { threadId } from 'node:worker_threads';
+import {
+  type ControlLayout,
+  DONE_SEQUENCE,
+  QUEUE_HEAD,
+  QUEUE_TAIL,
+  SLEEPERS,
+  SLOT_DONE,
+  SLOT_PREPARED,
+  SLOT_PREPARING,
+  SLOT_QUEUED,
+  SLOT_REMAINING,
+  SLOT_STATE,
+  SLOT_WORDS,
+  STARTED,
+  STOP,
+  WORKER_SLOTS,
+  WORKER_THREADS,
+} from '../protocol/control-layout.ts';
+import type { ServeTask } from '../protocol/messages.ts';
+import { QueryEngine } from './query.ts';
+
+/** Units that a worker takes at once at the most: enough to make the queue's cost vanish, few enough to share the rest. */
+const MAX_UNITS = 32;
+
+/**
+ * Enters the serving loop, once all workers are here: the task returns, and the thread then belongs to the loop until STOP.
+ * So piscina sees an idle thread, which does not keep the process alive.
+ */
+export async function serve(task: ServeTask): Promise<void> {
+  const server = new Server(task);
+  const words = new Int32Array(task.control.buffer, 0, 256);
+  if (Atomics.add(words, STARTED, 1) < 0) return;
+  // A thread must not take two of these tasks, so none of them ends before all have begun.
+  for (;;) {
+    const started = Atomics.load(words, STARTED);
+    if (started < 0) return;
+    if (started >= task.threads) break;
+    await delay(1);
+  }
+  Atomics.store(words, WORKER_THREADS + task.worker, threadId);
+  setImmediate(() => {
+    try {
+      server.run();
+    } finally {
+      Atomics.store(words, WORKER_THREADS + task.worker, 0);
+    }
+  });
+}
+
+/** Takes units from the queue and works on them. */
+export class Server {
+  readonly #engine: QueryEngine;
+  readonly #words: Int32Array;
+  readonly #layout: ControlLayout;
+  readonly #worker: number;
+  readonly #threads: number;
+  readonly #numShards: number;
+  readonly #units = new Int32Array(MAX_UNITS);
+
+  constructor(task: ServeTask) {
+    this.#engine = new QueryEngine(task);
+    // The words, the queue and the slots lie in what was there when serving began, so this view never goes stale.
+    this.#words = new Int32Array(task.control.buffer);
+    this.#layout = task.layout;
+    this.#worker = task.worker;
+    this.#threads = task.threads;
+    this.#numShards = task.shards.length;
+  }
+
+  /** Serves until STOP. */
+  run(): void {
+    const words = this.#words;
+    while (Atomics.load(words, STOP) === 0) {
+      const tail = Atomics.load(words, QUEUE_TAIL);
+      const taken = this.#take(tail);
+      if (taken > 0) this.#work(taken);
+      else if (taken === 0) this.#sleep(tail);
+    }
+  }
+
+  /** Works off what is queued now and returns; for callers that own the thread. */
+  drain(): void {
+    for (;;) {
+      const taken = this.#take(Atomics.load(this.#words, QUEUE_TAIL));
+      if (taken === 0) return;
+      if (taken > 0) this.#work(taken);
+    }
+  }
+
+  /** Takes a share of the waiting units: 0 if there are none, -1 if another thread was quicker. */
+  #take(tail: number): number {
+    const words = this.#words;
+    const head = Atomics.load(words, QUEUE_HEAD);
+    const waiting = (tail - head) | 0;
+    if (waiting <= 0) return 0;
+    // A share of half an even split: long runs while there is much to do, single units towards the end.
+    const count = Math.min(MAX_UNITS, Math.max(1, Math.ceil(waiting / (2 * this.#threads))));
+    const queue = this.#layout.queue >>> 2;
+    const mask = this.#layout.queueCapacity - 1;
+    // Read before the exchange: after it the producer may write over these places.
+    for (let i = 0; i < count; i++) this.#units[i] = words[queue + ((head + i) & mask)]!;
+    return Atomics.compareExchange(words, QUEUE_HEAD, head, (head + count) | 0) === head ? count : -1;
+  }
+
+  #sleep(tail: number): void {
+    const words = this.#words;
+    Atomics.add(words, SLEEPERS, 1);
+    if (Atomics.load(words, STOP) === 0) Atomics.wait(words, QUEUE_TAIL, tail);
+    Atomics.sub(words, SLEEPERS, 1);
+  }
+
+  #work(count: number): void {
+    const words = this.#words;
+    for (let i = 0; i < count; i++) {
+      const unit = this.#units[i]!;
+      const number = Math.floor(unit / this.#numShards);
+      const slot = (this.#layout.slots >>> 2) + number * SLOT_WORDS;
+      Atomics.store(words, WORKER_SLOTS + this.#worker, number + 1);
+      if (!this.#unit(slot, unit % this.#numShards)) return;
+      if (Atomics.sub(words, slot + SLOT_REMAINING, 1) === 1) this.#publish(slot, number);
+    }
+    Atomics.store(words, WORKER_SLOTS + this.#worker, 0);
+  }
+
+  /** Works on one shard of one request; false if it was given up because the request will be started afresh. */
+  #unit(slot: number, shard: number): boolean {
+    const words = this.#words;
+    try {
+      if (Atomics.compareExchange(words, slot + SLOT_STATE, SLOT_QUEUED, SLOT_PREPARING) === SLOT_QUEUED) {
+        try {
+          this.#engine.prepare(slot);
+        } finally {
+          Atomics.store(words, slot + SLOT_STATE, SLOT_PREPARED);
+          if (this.#numShards > 1) Atomics.notify(words, slot + SLOT_STATE);
+        }
+      }
+      while (Atomics.load(words, slot + SLOT_STATE) === SLOT_PREPARING) {
+        // The thread that prepares it may die; whoever notices that sets STOP, and the request is started afresh.
+        if (Atomics.load(words, STOP) !== 0) return false;
+        Atomics.wait(words, slot + SLOT_STATE, SLOT_PREPARING, 20);
+      }
+      this.#engine.scan(slot, shard);
+    } catch (error) {
+      this.#engine.fail(slot, error);
+    }
+    return true;
+  }
+
+  #publish(slot: number, number: number): void {
+    const words = this.#words;
+    try {
+      this.#engine.finish(slot);
+    } catch (error) {
+      this.#engine.fail(slot, error);
+    }
+    Atomics.store(words, slot + SLOT_STATE, SLOT_DONE);
+    Atomics.or(words, (this.#layout.done >>> 2) + (number >>> 5), 1 << (number & 31));
+    Atomics.add(words, DONE_SEQUENCE, 1);
+    Atomics.notify(words, DONE_SEQUENCE);
+  }
+}

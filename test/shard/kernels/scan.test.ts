@@ -1,0 +1,187 @@
+import { describe, expect, it } from 'vitest';
+import * as L from '../../../src/protocol/shard-layout.ts';
+import {
+  COUNTS,
+  descending,
+  keyOf,
+  type LeafSpec,
+  layLeafList,
+  laySearch,
+  layShard,
+  onEveryTier,
+} from '../../support/kernel-memory.ts';
+import { Random } from '../../support/random.ts';
+
+const STRIDE = 8;
+
+interface Tables {
+  lut: Uint8Array;
+  inverse: number;
+  scale: number;
+  offset: number;
+  biasMultiplier: number;
+}
+
+interface Scene {
+  count: number;
+  leaves: LeafSpec;
+  tables: Tables;
+}
+
+interface Part {
+  leaf: number;
+  base: number;
+}
+
+function scene(seed: number, members: number[][], subspaces: number, biased: boolean, segmentBlocks = 1): Scene {
+  const random = new Random(seed);
+  const count = members.flat().length;
+  const leaves: LeafSpec = {
+    members,
+    segmentBlocks,
+    subspaces,
+    codes: Uint8Array.from({ length: count * subspaces }, () => random.int(0, 15)),
+  };
+  if (biased) leaves.biases = Int16Array.from({ length: count }, () => random.int(0, 32767));
+  const scale = Math.fround(20 + 50 * random.float());
+  const tables: Tables = {
+    lut: Uint8Array.from({ length: subspaces * 16 }, () => random.int(0, 63)),
+    inverse: Math.fround(1 / scale),
+    scale,
+    offset: Math.fround(random.normal()),
+    biasMultiplier: biased ? random.int(100, 32000) : 0,
+  };
+  return { count, leaves, tables };
+}
+
+/** Locals 0, 1, 2 ... dealt to leaves of these sizes, shuffled. */
+function deal(seed: number, ...sizes: number[]): number[][] {
+  const total = sizes.reduce((a, b) => a + b, 0);
+  const locals = new Random(seed).shuffle(Array.from({ length: total }, (_, i) => i));
+  return sizes.map((size) => locals.splice(0, size));
+}
+
+function scan({ count, leaves, tables }: Scene, calls: Part[][], limit: number, floor = 0n) {
+  return onEveryTier((kernels, arena) => {
+    const rows = new Float32Array(0);
+    const codec = L.CODEC_NONE;
+    const shard = layShard(kernels, arena, { rows, count, stride: STRIDE, codec, metric: 0, chunkShift: 5, leaves });
+    const at = arena.alloc(L.TABLES_HEADER_BYTES + STRIDE * 4 + tables.lut.length);
+    arena.f32(at + L.TABLES_INVERSE_SCALE, 1)[0] = tables.inverse;
+    arena.f32(at + L.TABLES_SCALE, 1)[0] = tables.scale;
+    arena.f32(at + L.TABLES_OFFSET, 1)[0] = tables.offset;
+    arena.u32(at + L.TABLES_BIAS_MULTIPLIER, 1)[0] = tables.biasMultiplier;
+    arena.u8(at + L.TABLES_HEADER_BYTES + STRIDE * 4, tables.lut.length).set(tables.lut);
+    const { keys, state } = laySearch(arena, limit, floor);
+    let held = 0;
+    for (const parts of calls) {
+      held = kernels.scanLeaves(shard, at, layLeafList(arena, parts), parts.length, limit, keys, held, state);
+    }
+    return {
+      kept: [...arena.u64(keys, held)],
+      floor: arena.u64(state + L.STATE_FLOOR, 1)[0]!,
+      codes: arena.u32(state + L.STATE_CODES, 1)[0]!,
+    };
+  });
+}
+
+/** The keys of all lanes of the parts, best first, by a plain sum over the LUT. */
+function every({ leaves, tables }: Scene, parts: Part[]): bigint[] {
+  const { subspaces, codes, biases } = leaves;
+  const keys = parts.flatMap(({ leaf, base }) =>
+    leaves.members[leaf]!.map((local) => {
+      let units = 0;
+      for (let m = 0; m < subspaces; m++) units += tables.lut[m * 16 + codes[local * subspaces + m]!]!;
+      if (biases) units -= Math.floor((biases[local]! * tables.biasMultiplier + 2 ** 14) / 2 ** 15);
+      const start = Math.fround(Math.fround(base) + tables.offset);
+      return keyOf(Math.fround(start + Math.fround(units * tables.inverse)), local);
+    }),
+  );
+  return descending(keys);
+}
+
+const SUBSPACES = [2, 4, 6, 50];
+const SHAPES = SUBSPACES.flatMap((subspaces) => [false, true].map((biased) => ({ subspaces, biased })));
+
+describe.each(SHAPES)('scanLeaves of $subspaces subspaces (bias: $biased)', ({ subspaces, biased }) => {
+  it.each([0, ...COUNTS])('keeps the best of a leaf of %i', (count) => {
+    const s = scene(count, deal(count, count, 5), subspaces, biased);
+    const parts = [{ leaf: 0, base: 0.75 }];
+    const all = every(s, parts);
+    for (const limit of [1, 7, count + 1, count + 40]) {
+      const { kept, codes, floor } = scan(s, [parts], limit);
+      expect(descending(kept)).toEqual(all.slice(0, limit));
+      expect(codes).toBe(count);
+      expect(floor).toBe(count >= limit ? all[limit - 1] : 0n);
+    }
+  });
+
+  it('passes over several leaves and segments with a floor that rises', () => {
+    const members = deal(subspaces, 700, 0, 33, 200, 64);
+    for (const segmentBlocks of [1, 2, 5]) {
+      const s = scene(segmentBlocks, members, subspaces, biased, segmentBlocks);
+      const parts = [3, 0, 4, 1, 2].map((leaf, i) => ({ leaf, base: [2.5, 1.25, -3, 0, -0.5][i]! }));
+      const all = every(s, parts);
+      for (const limit of [1, 7, 64, 500, 2000]) {
+        const { kept, codes } = scan(s, [parts], limit);
+        expect(descending(kept)).toEqual(all.slice(0, limit));
+        expect(codes).toBe(997);
+        // In several calls, with what is held carried from one to the next.
+        expect(descending(scan(s, [parts.slice(0, 2), parts.slice(2)], limit).kept)).toEqual(all.slice(0, limit));
+      }
+    }
+  });
+
+  it('drops what does not exceed a carried floor', () => {
+    const s = scene(9, deal(9, 97, 50), subspaces, biased, 2);
+    const parts = [
+      { leaf: 1, base: -1 },
+      { leaf: 0, base: 1 },
+    ];
+    const all = every(s, parts);
+    for (const at of [0, 1, 10, 60, 146]) {
+      for (const limit of [1, 7, 200]) {
+        const { kept, floor } = scan(s, [parts], limit, all[at]);
+        expect(descending(kept)).toEqual(all.slice(0, Math.min(at, limit)));
+        expect(floor).toBe(at >= limit ? all[limit - 1] : all[at]);
+      }
+    }
+  });
+
+  it('loses nothing to the integer threshold when base scores dwarf the LUT', () => {
+    const s = scene(10, deal(10, 300, 300, 90), subspaces, biased, 4);
+    for (const [base, step] of [
+      [1e5, 0.01],
+      [-1e5, 0.01],
+      [3e7, 1],
+      [0, 1e4],
+      [0, -1e4],
+    ] as const) {
+      const parts = [
+        { leaf: 0, base },
+        { leaf: 1, base: base + step },
+        { leaf: 2, base },
+      ];
+      for (const limit of [1, 7, 100]) {
+        expect(descending(scan(s, [parts], limit).kept)).toEqual(every(s, parts).slice(0, limit));
+      }
+    }
+  });
+
+  it('takes ties by the lower local', () => {
+    const s = scene(11, deal(11, 97), subspaces, false);
+    s.tables.lut.fill(7);
+    const { kept } = scan(s, [[{ leaf: 0, base: 0 }]], 7);
+    expect(descending(kept)).toEqual(every(s, [{ leaf: 0, base: 0 }]).slice(0, 7));
+  });
+});
+
+it('adds up the largest entries of many subspaces without wrapping', () => {
+  const s = scene(12, deal(12, 40), 512, true);
+  s.tables.lut.fill(63);
+  s.tables.biasMultiplier = 32000;
+  s.leaves.biases![3] = 32767;
+  s.leaves.biases![4] = 0;
+  const parts = [{ leaf: 0, base: 0 }];
+  expect(descending(scan(s, [parts], 40).kept)).toEqual(every(s, parts));
+});
