@@ -105,6 +105,13 @@ describe.each(SHAPES)('encodeRows of $dimensions dimensions in blocks of $dimens
     }
   });
 
+  it('agrees across tiers when many codes come close with a weight', () => {
+    for (const weight of [0.1, 0.3, 7]) {
+      const { model, leaves, rows } = sample(shape, 97, METRIC_DOT, true);
+      expect(encode(model, rows, leaves, weight).codes).toHaveLength(97);
+    }
+  });
+
   it('gives the bias of the decoded residual', () => {
     const { model, leaves, rows, row } = sample(shape, 17, METRIC_L2, false);
     const { codes, biases } = encode(model, rows, leaves, 2);

@@ -121,6 +121,18 @@ describe('compressRows', () => {
     }
   });
 
+  it('rounds values about halfway between int8 steps alike on every tier', () => {
+    const random = new Random(14);
+    for (let trial = 0; trial < 50; trial++) {
+      const scale = Math.fround(Math.exp(random.normal()));
+      const rows = Float32Array.from(
+        { length: 256 },
+        (_, j) => (j === 0 ? 127 : (j >> 1) - 63.5) * scale * (1 - (j & 1) * 2 ** -24),
+      );
+      expect(toInt8(rows, 1, 256).units[0]).toBe(127);
+    }
+  });
+
   it('stores zero rows, and rows too small to have a scale, as zeros', () => {
     const { units, scales } = toInt8(Float32Array.of(0, -0, 0, 0, 1e-45, 0, 0, -1e-45), 2, 4);
     expect([...units]).toEqual(new Array(8).fill(0));
