@@ -120,7 +120,8 @@ type Staged = StagedSegment & { readonly model: number; readonly assignment: num
 /** Puts the model, and room for what encoding yields, beside the rows of a segment. */
 function stage(segment: Segment, model: Model | null, stride: number): Staged {
   const { memory, firstRow, count, rows } = segment;
-  if (model === null) return { memory, firstRow, count, rows, leaves: 0, codes: 0, codeBiases: 0, model: 0, assignment: 0 };
+  if (model === null)
+    return { memory, firstRow, count, rows, leaves: 0, codes: 0, codeBiases: 0, model: 0, assignment: 0 };
   // Assignment compares with the vectors as they are, so its centroids are not centred.
   const uncentred = Float32Array.from(model.centroids, (value, i) => value + model.mean[i % stride]!);
   return {
@@ -129,7 +130,13 @@ function stage(segment: Segment, model: Model | null, stride: number): Staged {
     codes: allocate(memory, count * Math.ceil(model.blocks / 2)),
     codeBiases: allocate(memory, count * 4),
     model: placeModel(memory, model),
-    assignment: placeModel(memory, { ...model, metric: METRIC_L2, centroids: uncentred, blocks: 0, codebooks: new Float32Array(0) }),
+    assignment: placeModel(memory, {
+      ...model,
+      metric: METRIC_L2,
+      centroids: uncentred,
+      blocks: 0,
+      codebooks: new Float32Array(0),
+    }),
   };
 }
 
@@ -141,7 +148,8 @@ async function encode(
   leafCounts: Int32Array,
   { threads, kernels, options, report }: BuildContext,
 ): Promise<{ minimum: number; range: number }> {
-  const threshold = config.hashing === false || model.metric === METRIC_L2 ? 0 : config.hashing.anisotropicQuantizationThreshold!;
+  const threshold =
+    config.hashing === false || model.metric === METRIC_L2 ? 0 : config.hashing.anisotropicQuantizationThreshold!;
   const scratchBytes = align(ROWS_PER_CHUNK * 4 + model.blocks * 132 + 64);
   let minimum = Number.POSITIVE_INFINITY;
   let maximum = Number.NEGATIVE_INFINITY;
@@ -152,7 +160,15 @@ async function encode(
     const result = await threads.runPhase(
       {
         ...{ kind: 'encode', kernels, chunks: Math.ceil(count / ROWS_PER_CHUNK), rowsPerChunk: ROWS_PER_CHUNK },
-        ...{ memory, rows, count, stride: staging.stride, model: segment.model, numLeaves: model.numLeaves, leafCounts },
+        ...{
+          memory,
+          rows,
+          count,
+          stride: staging.stride,
+          model: segment.model,
+          numLeaves: model.numLeaves,
+          leafCounts,
+        },
         ...{ centroids: header[2]!, biases: header[3]! },
         ...{ weight: anisotropicWeight(staging.dimensions, threshold), hashing: config.hashing !== false },
         ...{ leaves: segment.leaves, codes: segment.codes, codeBytes: Math.ceil(model.blocks / 2) },

@@ -93,10 +93,14 @@ export function writeQuery(
   const name = row === undefined ? 'the query' : `query ${row}`;
   const details = row === undefined ? {} : { row };
   if (query.length !== dimensions) {
-    throw new ScanneryError('SCANNERY_INVALID_VECTOR', `${name} has ${query.length} numbers, the index has ${dimensions} dimensions`, {
-      ...details,
-      value: query.length,
-    });
+    throw new ScanneryError(
+      'SCANNERY_INVALID_VECTOR',
+      `${name} has ${query.length} numbers, the index has ${dimensions} dimensions`,
+      {
+        ...details,
+        value: query.length,
+      },
+    );
   }
   let norm = 0;
   for (let j = 0; j < dimensions; j++) {

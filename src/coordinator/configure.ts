@@ -22,7 +22,11 @@ export interface IndexConfig {
   readonly tree: (ResolvedTree & { readonly numLeaves: number }) | false;
   readonly hashing: ResolvedHashing | false;
   readonly reordering: 'float32' | 'bfloat16' | 'int8' | false;
-  readonly defaults: { readonly k: number; readonly numLeavesToSearch: number; readonly numReorderingCandidates: number };
+  readonly defaults: {
+    readonly k: number;
+    readonly numLeavesToSearch: number;
+    readonly numReorderingCandidates: number;
+  };
 }
 
 /** Chooses what the options leave open, from the number of vectors. */
@@ -32,7 +36,7 @@ export function configure(size: number, options: BuildOptions): IndexConfig {
     throw invalid('reordering', false, 'on when hashing is false, for nothing would be stored of the vectors');
   }
   // Without stored vectors there is nothing else to score than codes.
-  const wantsHashing = options.hashing ?? (size >= HASHING_FROM || reordering === false || Boolean(options.tree) ? {} : false);
+  const wantsHashing = options.hashing ?? (size >= HASHING_FROM || reordering === false || options.tree ? {} : false);
   const wantsTree = options.tree ?? (size >= TREE_FROM && wantsHashing !== false ? {} : false);
   const tree = size === 0 || wantsTree === false ? false : withLeaves(resolveTreeOptions(wantsTree), size);
   const hashing = size === 0 || wantsHashing === false ? false : resolveHashingOptions(wantsHashing);

@@ -129,7 +129,9 @@ export class Dispatcher {
       }
       if (blamed.has(slot) && ++flight.attempts > 1) {
         flight.call.fail(
-          new ScanneryError('SCANNERY_WORKER_FAILED', 'the worker thread that held the query died, twice', { row: flight.query }),
+          new ScanneryError('SCANNERY_WORKER_FAILED', 'the worker thread that held the query died, twice', {
+            row: flight.query,
+          }),
         );
         this.#release(slot);
         continue;
@@ -284,7 +286,9 @@ export class Dispatcher {
 
 function faultError(fault: number, query: number): ScanneryError {
   if (fault === FAULT_OUT_OF_MEMORY) {
-    return new ScanneryError('SCANNERY_OUT_OF_MEMORY', 'a shard has no room for so many candidates; ask for fewer', { row: query });
+    return new ScanneryError('SCANNERY_OUT_OF_MEMORY', 'a shard has no room for so many candidates; ask for fewer', {
+      row: query,
+    });
   }
   return new ScanneryError('SCANNERY_WORKER_FAILED', 'a worker failed on the query', { row: query });
 }

@@ -26,7 +26,12 @@ export function plainSection(bytes: Uint8Array): Section {
 }
 
 /** Writes a whole file and syncs it. The header comes first, so all checksums are made before anything is written. */
-export async function writeFile(path: string, kind: string, meta: FileHeader['meta'], sections: readonly Section[]): Promise<void> {
+export async function writeFile(
+  path: string,
+  kind: string,
+  meta: FileHeader['meta'],
+  sections: readonly Section[],
+): Promise<void> {
   await wrap(path, async () => {
     const handle = await open(path, 'wx');
     try {
@@ -94,9 +99,14 @@ export class SavedFile {
   }
 
   /** Reads section i straight into place; each piece is compared with its checksum while the next one is read. */
-  async read(i: number, into: Section, { verify, signal }: { verify: boolean; signal?: AbortSignal | undefined }): Promise<void> {
+  async read(
+    i: number,
+    into: Section,
+    { verify, signal }: { verify: boolean; signal?: AbortSignal | undefined },
+  ): Promise<void> {
     const section = this.header.sections[i];
-    if (section === undefined || section.length !== into.bytes.length) throw damaged(this.path, `the size of section ${i}`);
+    if (section === undefined || section.length !== into.bytes.length)
+      throw damaged(this.path, `the size of section ${i}`);
     await wrap(this.path, async () => {
       let check = (): void => {};
       for (let start = 0, piece = 0; start < section.length; start += PIECE_BYTES, piece++) {
@@ -109,7 +119,8 @@ export class SavedFile {
           await reading;
         }
         const { bytesRead } = await reading;
-        if (bytesRead !== length) throw truncated(this.path, section.offset + section.length, section.offset + start + bytesRead);
+        if (bytesRead !== length)
+          throw truncated(this.path, section.offset + section.length, section.offset + start + bytesRead);
         const expected = section.checksums[piece];
         check = () => {
           if (verify && into.hash(start, length) >>> 0 !== expected) {

@@ -177,10 +177,14 @@ export class IdColumnBuilder {
     }
     const earlier = this.#place(row);
     if (earlier === -1) return;
-    throw new ScanneryError('SCANNERY_DUPLICATE_ID', `row ${row} has the id ${show(id)}, which row ${earlier} has already`, {
-      row,
-      value: id,
-    });
+    throw new ScanneryError(
+      'SCANNERY_DUPLICATE_ID',
+      `row ${row} has the id ${show(id)}, which row ${earlier} has already`,
+      {
+        row,
+        value: id,
+      },
+    );
   }
 
   /** Enters a row in the table; returns the row that holds the same id, or -1. */
@@ -210,7 +214,12 @@ export class IdColumnBuilder {
 
   #same(a: number, b: number): boolean {
     if (this.#integers !== null) return this.#integers[a] === this.#integers[b];
-    const [startA, endA, startB, endB] = [this.#starts[a]!, this.#starts[a + 1]!, this.#starts[b]!, this.#starts[b + 1]!];
+    const [startA, endA, startB, endB] = [
+      this.#starts[a]!,
+      this.#starts[a + 1]!,
+      this.#starts[b]!,
+      this.#starts[b + 1]!,
+    ];
     return this.#bytes.compare(this.#bytes, startA, endA, startB, endB) === 0;
   }
 }
@@ -228,7 +237,10 @@ function shared(array: Float64Array): Float64Array {
 }
 
 function invalidId(id: unknown, row: number, what: string): ScanneryError {
-  return new ScanneryError('SCANNERY_INVALID_ID', `row ${row} has the id ${show(id)}, which is ${what}`, { row, value: id });
+  return new ScanneryError('SCANNERY_INVALID_ID', `row ${row} has the id ${show(id)}, which is ${what}`, {
+    row,
+    value: id,
+  });
 }
 
 /** Ids that are the row numbers. */

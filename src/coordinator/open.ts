@@ -14,7 +14,8 @@ import { type IdKind, openIdColumn } from './id-column.ts';
 import { INDEX_FILE, INDEX_KIND, memorySection, SHARD_KIND, shardFile } from './save.ts';
 
 /** What the index file's header says. */
-interface Meta extends Pick<IndexData, 'size' | 'dimensions' | 'stride' | 'metric' | 'config' | 'numLeaves' | 'subspaces'> {
+interface Meta
+  extends Pick<IndexData, 'size' | 'dimensions' | 'stride' | 'metric' | 'config' | 'numLeaves' | 'subspaces'> {
   readonly model: number;
   readonly idKind: IdKind;
   readonly shardSizes: readonly number[];
@@ -43,7 +44,8 @@ async function openFiles(directory: string): Promise<SavedFile[]> {
     try {
       files.push(await SavedFile.open(join(folder, INDEX_FILE), INDEX_KIND));
       const { shardSizes } = checkMeta(files[0]!);
-      for (let s = 0; s < shardSizes.length; s++) files.push(await SavedFile.open(join(folder, shardFile(s)), SHARD_KIND));
+      for (let s = 0; s < shardSizes.length; s++)
+        files.push(await SavedFile.open(join(folder, shardFile(s)), SHARD_KIND));
       return files;
     } catch (error) {
       await Promise.all(files.map((file) => file.close()));

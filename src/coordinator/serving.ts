@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   QUEUE_HEAD,
@@ -81,7 +82,11 @@ export class Serving {
       shardWords[TOP_WORD] = shardWords[(RESERVED_BYTES + SHARD_DATA_END) >>> 2]!;
     }
     const { control, shards } = this.#data;
-    const base = { kernels: this.#kernels, control, shards, layout: this.#slots.layout, threads: this.#threads.count };
+    const threads = this.#threads.count;
+    const base = {
+      ...{ kernels: this.#kernels, control, shards, layout: this.#slots.layout, threads },
+      spareCore: threads < availableParallelism(),
+    };
     try {
       await this.#threads.serve(
         (worker) => ({ kind: 'serve', worker, ...base }),
@@ -122,7 +127,9 @@ export class Serving {
     try {
       await this.#serve();
     } catch (cause) {
-      this.#failure = new ScanneryError('SCANNERY_WORKER_FAILED', 'a worker thread died and could not be replaced', { cause });
+      this.#failure = new ScanneryError('SCANNERY_WORKER_FAILED', 'a worker thread died and could not be replaced', {
+        cause,
+      });
       this.dispatcher.failAll(this.#failure);
       return;
     }

@@ -132,9 +132,13 @@ export class Staging {
     if (count === 0 && ids === undefined) return;
     if (this.#ids === undefined) this.#ids = ids === undefined ? null : new IdColumnBuilder();
     if ((this.#ids === null) !== (ids === undefined)) {
-      throw new ScanneryError('SCANNERY_INVALID_ID', `ids must come with every chunk or with none; from row ${this.size} on they differ`, {
-        row: this.size,
-      });
+      throw new ScanneryError(
+        'SCANNERY_INVALID_ID',
+        `ids must come with every chunk or with none; from row ${this.size} on they differ`,
+        {
+          row: this.size,
+        },
+      );
     }
     if (ids === undefined || ids.length === count) return;
     throw new ScanneryError('SCANNERY_INVALID_ID', `there are ${ids.length} ids for ${count} vectors`, {
@@ -175,24 +179,34 @@ export class Staging {
     }
     const bad = this.#kernels.firstInvalidRow(at, count, stride, MAX_MAGNITUDE);
     if (bad >= 0) {
-      const row = flat ? vectors.subarray((first + bad) * dimensions, (first + bad + 1) * dimensions) : vectors[first + bad]!;
+      const row = flat
+        ? vectors.subarray((first + bad) * dimensions, (first + bad + 1) * dimensions)
+        : vectors[first + bad]!;
       throw badNumber(row, this.size + bad);
     }
     if (!this.#options.normalise) return;
     const zero = this.#kernels.normalizeRows(at, count, stride);
     if (zero < 0) return;
-    throw new ScanneryError('SCANNERY_INVALID_VECTOR', `row ${this.size + zero} is zero, which has no direction under cosine`, {
-      row: this.size + zero,
-    });
+    throw new ScanneryError(
+      'SCANNERY_INVALID_VECTOR',
+      `row ${this.size + zero} is zero, which has no direction under cosine`,
+      {
+        row: this.size + zero,
+      },
+    );
   }
 
   #copyRow(source: ArrayLike<number>, row: number, f32: Float32Array, to: number): void {
     const dimensions = this.#dimensions!;
     if (source?.length !== dimensions) {
-      throw new ScanneryError('SCANNERY_INVALID_VECTOR', `row ${row} has ${source?.length} numbers instead of ${dimensions}`, {
-        row,
-        value: source?.length,
-      });
+      throw new ScanneryError(
+        'SCANNERY_INVALID_VECTOR',
+        `row ${row} has ${source?.length} numbers instead of ${dimensions}`,
+        {
+          row,
+          value: source?.length,
+        },
+      );
     }
     for (let j = 0; j < dimensions; j++) {
       const value = source[j]!;
@@ -210,7 +224,8 @@ function badNumber(row: ArrayLike<number>, number: number): ScanneryError {
 }
 
 function checkChunk(chunk: unknown): VectorChunk {
-  if (typeof chunk !== 'object' || chunk === null) throw invalid('vectors', chunk, 'an object with vectors and, maybe, ids');
+  if (typeof chunk !== 'object' || chunk === null)
+    throw invalid('vectors', chunk, 'an object with vectors and, maybe, ids');
   const { vectors, ids } = chunk as Record<string, unknown>;
   if (!(vectors instanceof Float32Array || vectors instanceof Float64Array || Array.isArray(vectors))) {
     throw invalid('vectors', vectors, 'a Float32Array, a Float64Array or an array of arrays');

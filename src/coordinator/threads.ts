@@ -50,7 +50,10 @@ export class Threads {
   /** Runs one build phase on every thread at once and waits for all; then the first failure, if any, is thrown. */
   async runPhase(
     task: PhaseOf<BuildTask>,
-    { signal, onProgress }: { signal?: AbortSignal | undefined; onProgress?: ((done: number) => void) | undefined } = {},
+    {
+      signal,
+      onProgress,
+    }: { signal?: AbortSignal | undefined; onProgress?: ((done: number) => void) | undefined } = {},
   ): Promise<PhaseResult> {
     const cursor = new Int32Array(new SharedArrayBuffer(CURSOR_WORDS * 4));
     let failure: unknown;
@@ -102,7 +105,9 @@ export class Threads {
     try {
       reply = await this.#pool.run(task);
     } catch (cause) {
-      throw new ScanneryError('SCANNERY_WORKER_FAILED', `a worker thread failed: ${(cause as Error).message}`, { cause });
+      throw new ScanneryError('SCANNERY_WORKER_FAILED', `a worker thread failed: ${(cause as Error).message}`, {
+        cause,
+      });
     }
     if ('error' in reply) throw decodeError(reply.error);
     return reply.ok;

@@ -32,7 +32,18 @@ export async function trainCodebooks(
   const scratchBytes = align(16 * (dimensionsPerBlock + 1) * 8 + count * dimensionsPerBlock * 4);
   await threads.runPhase(
     {
-      ...{ kind: 'codebook', kernels, chunks: blocks, memory, rows, count, stride, dimensionsPerBlock, seed, codebooks },
+      ...{
+        kind: 'codebook',
+        kernels,
+        chunks: blocks,
+        memory,
+        rows,
+        count,
+        stride,
+        dimensionsPerBlock,
+        seed,
+        codebooks,
+      },
       ...{ iterations: options.trainingIterations!, scratch: set.allocate(scratchBytes * threads.count), scratchBytes },
     },
     { signal, onProgress: (done) => onProgress(done, blocks) },

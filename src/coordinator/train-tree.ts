@@ -189,6 +189,7 @@ class TreeTrainer {
     if (!this.#spherical) return;
     const { kernels, stride } = this.#set;
     // A zero centroid has no direction and stays as it is.
-    for (let leaf = 0; leaf < this.#numLeaves; leaf++) kernels.normalizeRows(this.#centroids + leaf * stride * 4, 1, stride);
+    for (let leaf = 0; leaf < this.#numLeaves; leaf++)
+      kernels.normalizeRows(this.#centroids + leaf * stride * 4, 1, stride);
   }
 }

@@ -21,7 +21,14 @@ export class TrainingSet {
   readonly mean: number;
   readonly #views: Views;
 
-  constructor(source: KernelSource, segments: readonly Segment[], size: number, stride: number, count: number, seed: number) {
+  constructor(
+    source: KernelSource,
+    segments: readonly Segment[],
+    size: number,
+    stride: number,
+    count: number,
+    seed: number,
+  ) {
     this.count = Math.min(count, size);
     this.stride = stride;
     this.memory = createMemory(this.count * (stride * 4 + 12) + stride * 4 + 4096);

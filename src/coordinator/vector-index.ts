@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
-import { MODE_EXACT, MODE_HASHED } from '../protocol/control-layout.ts';
 import { invalid } from '../protocol/check.ts';
+import { MODE_EXACT, MODE_HASHED } from '../protocol/control-layout.ts';
 import { ScanneryError } from '../protocol/errors.ts';
 import type { Metric } from '../protocol/metrics.ts';
 import {
@@ -69,7 +69,9 @@ export class Index {
     });
     for await (const chunk of chunks.iterable) await staging.add(chunk);
     if (staging.size > 0xfffffffe) {
-      throw new ScanneryError('SCANNERY_NOT_SUPPORTED', `an index holds at most ${0xfffffffe} vectors`, { value: staging.size });
+      throw new ScanneryError('SCANNERY_NOT_SUPPORTED', `an index holds at most ${0xfffffffe} vectors`, {
+        value: staging.size,
+      });
     }
     void staging.dimensions;
     const threads = new Threads(resolved.threads ?? availableParallelism());
@@ -193,10 +195,14 @@ export class Index {
     const { defaults } = config;
     const mode = searchMode(this.#data, given.exact === true);
     if (mode === MODE_EXACT && config.reordering === false) {
-      throw new ScanneryError('SCANNERY_NOT_SUPPORTED', 'exact search needs stored vectors; this index was built with reordering: false', {
-        option: 'exact',
-        value: true,
-      });
+      throw new ScanneryError(
+        'SCANNERY_NOT_SUPPORTED',
+        'exact search needs stored vectors; this index was built with reordering: false',
+        {
+          option: 'exact',
+          value: true,
+        },
+      );
     }
     const k = Math.min(given.k ?? defaults.k, Math.max(1, size));
     const candidates = Math.min(size, given.numReorderingCandidates ?? Math.max(defaults.numReorderingCandidates, k));
@@ -215,7 +221,8 @@ export class Index {
     const { dimensions, stride, metric } = this.#data;
     const scratch = new Float32Array(stride);
     const shape = { dimensions, stride, normalise: metric === 'cosine' };
-    for (let i = 0; i < source.count; i++) writeQuery(source.row(i), source.count === 1 ? undefined : i, shape, scratch, 0);
+    for (let i = 0; i < source.count; i++)
+      writeQuery(source.row(i), source.count === 1 ? undefined : i, shape, scratch, 0);
     return Promise.resolve(Array.from({ length: source.count }, () => ({ ids: [], scores: new Float32Array(0) })));
   }
 }
@@ -235,7 +242,8 @@ function querySource(queries: QueryBatch, dimensions: number): QuerySource {
     }
     return { count, row: (i) => queries.subarray(i * dimensions, (i + 1) * dimensions) };
   }
-  if (!Array.isArray(queries)) throw invalid('queries', queries, 'a Float32Array, a Float64Array or an array of arrays');
+  if (!Array.isArray(queries))
+    throw invalid('queries', queries, 'a Float32Array, a Float64Array or an array of arrays');
   const rows = queries as readonly Query[];
   return {
     count: rows.length,
@@ -261,7 +269,8 @@ function chunksOf(input: unknown): Chunks {
       const flat = ArrayBuffer.isView(vectors);
       return {
         iterable: [input],
-        expected: (dimensions) => (flat ? (dimensions === undefined ? undefined : Math.ceil(vectors.length! / dimensions)) : vectors?.length),
+        expected: (dimensions) =>
+          flat ? (dimensions === undefined ? undefined : Math.ceil(vectors.length! / dimensions)) : vectors?.length,
       };
     }
   }

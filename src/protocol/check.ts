@@ -14,7 +14,8 @@ export function invalid(option: string, value: unknown, allowed: string): Scanne
 }
 
 export function integer(least: number, most: number = Number.MAX_SAFE_INTEGER): Check<number> {
-  const allowed = most === Number.MAX_SAFE_INTEGER ? `an integer of at least ${least}` : `an integer from ${least} to ${most}`;
+  const allowed =
+    most === Number.MAX_SAFE_INTEGER ? `an integer of at least ${least}` : `an integer from ${least} to ${most}`;
   return (value, option) => {
     if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return value;
     throw invalid(option, value, allowed);

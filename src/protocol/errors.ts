@@ -1,8 +1,10 @@
 /** Every error code, with what it means. docs/errors.md lists the same codes; a test keeps the two equal. */
 export const ERROR_CODES = {
   SCANNERY_INVALID_OPTION: 'An option is unknown, of the wrong type, not a number, or out of range.',
-  SCANNERY_INVALID_VECTOR: 'A vector or query has the wrong length, holds NaN, Infinity or a number beyond 1e17, or is zero under cosine.',
-  SCANNERY_INVALID_ID: 'An id is not a string, safe integer or 64-bit bigint, or the number of ids differs from the number of vectors.',
+  SCANNERY_INVALID_VECTOR:
+    'A vector or query has the wrong length, holds NaN, Infinity or a number beyond 1e17, or is zero under cosine.',
+  SCANNERY_INVALID_ID:
+    'An id is not a string, safe integer or 64-bit bigint, or the number of ids differs from the number of vectors.',
   SCANNERY_DUPLICATE_ID: 'Two vectors were given the same id.',
   SCANNERY_NOT_SUPPORTED: 'The option is known, but this version or this index cannot serve it.',
   SCANNERY_CLOSED: 'The index was closed before the call, or while it waited.',

@@ -48,7 +48,11 @@ export function alignSection(offset: number): number {
  * Preamble and header, padded to the first section. Section offsets depend on the header's size and the header on them, so
  * sections are given by length and checksums, and offsets count from the end of the padded header.
  */
-export function encodeHeader(kind: string, meta: FileHeader['meta'], sections: readonly Omit<SectionHeader, 'offset'>[]): Buffer {
+export function encodeHeader(
+  kind: string,
+  meta: FileHeader['meta'],
+  sections: readonly Omit<SectionHeader, 'offset'>[],
+): Buffer {
   let relative = 0;
   const placed = sections.map((section) => {
     const offset = relative;
@@ -97,7 +101,8 @@ export function decodeHeader(bytes: Buffer, checksum: number, kind: string, path
   }
   const sections = header.sections.map((section) => {
     const pieces = Math.ceil(section?.length / PIECE_BYTES);
-    if (!(section.offset >= 0 && section.length >= 0 && section.checksums?.length === pieces)) throw damaged(path, 'its header');
+    if (!(section.offset >= 0 && section.length >= 0 && section.checksums?.length === pieces))
+      throw damaged(path, 'its header');
     return { ...section, offset: start + section.offset };
   });
   return { kind: header.kind, meta: header.meta, sections };

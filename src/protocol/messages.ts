@@ -11,6 +11,8 @@ export interface ServeTask {
   readonly kind: 'serve';
   readonly worker: number;
   readonly threads: number;
+  /** Whether the workers leave a core to the caller's thread, so that they may spin for a moment. */
+  readonly spareCore: boolean;
   readonly kernels: KernelMessage;
   readonly control: WebAssembly.Memory;
   readonly layout: ControlLayout;

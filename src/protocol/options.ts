@@ -192,6 +192,7 @@ export type ResolvedHashing = Resolved<HashingOptions, never>;
 export const resolveBuildOptions = (given: unknown): Readonly<BuildOptions> => resolveOptions(BUILD, given);
 export const resolveSearchOptions = (given: unknown): Readonly<SearchOptions> => resolveOptions(SEARCH, given);
 export const resolveOpenOptions = (given: unknown): Readonly<OpenOptions> => resolveOptions(OPEN, given);
-export const resolveTreeOptions = (given: TreeOptions): ResolvedTree => resolveOptions(TREE, given, 'tree') as ResolvedTree;
+export const resolveTreeOptions = (given: TreeOptions): ResolvedTree =>
+  resolveOptions(TREE, given, 'tree') as ResolvedTree;
 export const resolveHashingOptions = (given: HashingOptions): ResolvedHashing =>
   resolveOptions(HASHING, given, 'hashing') as ResolvedHashing;

@@ -183,7 +183,7 @@ export class QueryEngine {
       const views = shard.views.refresh();
       views.u8.set(query, shard.tables);
       views.u8.set(u8.subarray(list + LIST_HEADER_BYTES, list + LIST_HEADER_BYTES + kept * 8), shard.keys);
-      shard.kernels.rescore(SHARD, shard.tables + TABLES_HEADER_BYTES, shard.keys, kept);
+      shard.kernels.rescore(SHARD, shard.tables + TABLES_HEADER_BYTES, shard.keys, kept, shard.state);
       u8.set(views.u8.subarray(shard.keys, shard.keys + kept * 8), merged + count * 8);
       count += kept;
     }
@@ -242,4 +242,3 @@ export class QueryEngine {
     Atomics.store(this.control.i32, slot + SLOT_ERROR, memory ? FAULT_OUT_OF_MEMORY : FAULT_INTERNAL);
   }
 }
-

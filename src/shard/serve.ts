@@ -21,6 +21,9 @@ import {
 import type { ServeTask } from '../protocol/messages.ts';
 import { QueryEngine } from './query.ts';
 
+/** How long a worker with a core of its own looks for work before it sleeps: about what waking a thread costs. */
+const SPIN_MILLISECONDS = 0.05;
+
 /** Units that a worker takes at once at the most: enough to make the queue's cost vanish, few enough to share the rest. */
 const MAX_UNITS = 32;
 
@@ -56,6 +59,7 @@ export class Server {
   readonly #layout: ControlLayout;
   readonly #worker: number;
   readonly #threads: number;
+  readonly #maySpin: boolean;
   readonly #numShards: number;
   readonly #units = new Int32Array(MAX_UNITS);
 
@@ -66,6 +70,7 @@ export class Server {
     this.#layout = task.layout;
     this.#worker = task.worker;
     this.#threads = task.threads;
+    this.#maySpin = task.spareCore;
     this.#numShards = task.shards.length;
   }
 
@@ -76,7 +81,7 @@ export class Server {
       const tail = Atomics.load(words, QUEUE_TAIL);
       const taken = this.#take(tail);
       if (taken > 0) this.#work(taken);
-      else if (taken === 0) this.#sleep(tail);
+      else if (taken === 0 && !this.#spin(tail)) this.#sleep(tail);
     }
   }
 
@@ -102,6 +107,16 @@ export class Server {
     // Read before the exchange: after it the producer may write over these places.
     for (let i = 0; i < count; i++) this.#units[i] = words[queue + ((head + i) & mask)]!;
     return Atomics.compareExchange(words, QUEUE_HEAD, head, (head + count) | 0) === head ? count : -1;
+  }
+
+  /** Whether work came within a moment; a caller that waits for each answer sends the next query soon after it. */
+  #spin(tail: number): boolean {
+    if (!this.#maySpin) return false;
+    const end = performance.now() + SPIN_MILLISECONDS;
+    do {
+      for (let i = 0; i < 100; i++) if (Atomics.load(this.#words, QUEUE_TAIL) !== tail) return true;
+    } while (performance.now() < end);
+    return false;
   }
 
   #sleep(tail: number): void {

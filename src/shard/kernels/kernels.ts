@@ -71,7 +71,7 @@ export interface Kernels {
     held: number,
     state: number,
   ): number;
-  rescore(shard: number, query: number, keys: number, count: number): void;
+  rescore(shard: number, query: number, keys: number, count: number, state: number): void;
   localsToRows(shard: number, keys: number, count: number, out: number): void;
   // select.ts
   selectTop(keys: number, count: number, limit: number): void;

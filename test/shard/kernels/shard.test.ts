@@ -5,6 +5,7 @@ import {
   CODEC_INT8,
   METRIC_DOT,
   METRIC_L2,
+  STATE_BYTES,
   STATE_CODES,
   STATE_FLOOR,
 } from '../../../src/protocol/shard-layout.ts';
@@ -169,7 +170,7 @@ describe.each(KINDS)('scanVectors of $codecName by $metricName', (kind) => {
         kernels.localsToRows(shard, keys, 40, out);
         const same = arena.put(rough);
         kernels.localsToRows(shard, same, 40, same);
-        kernels.rescore(shard, arena.put(query), keys, 40);
+        kernels.rescore(shard, arena.put(query), keys, 40, arena.scratch(STATE_BYTES));
         return {
           scored: [...arena.u64(keys, 40)],
           renamed: [...arena.u64(out, 40)],

@@ -13,6 +13,10 @@ import { compact } from "./select";
   return i8x16.swizzle(table, index);
 }
 
+// A 16-bit shift and a mask: the engine makes an 8-bit shift of five instructions.
+// @ts-ignore: decorator
+@inline function high(codes: v128, nibble: v128): v128 { return v128.and(i16x8.shr_u(codes, 4), nibble); }
+
 // @ts-ignore: decorator
 @inline function emit(mask: i32, sums: usize, first: i32, pos: i32, count: i32, locals: usize, base: f32, inverse: f32, floor: u64, keys: usize, held: i32): i32 {
   while (mask) {
@@ -76,7 +80,7 @@ export function scanLeaves(shard: usize, tables: usize, leaves: usize, numLeaves
           const t0 = v128.load(l), t1 = v128.load(l, 16), t2 = v128.load(l, 32), t3 = v128.load(l, 48);
           codes += 64; l += 64;
           const lo = i8x16.add(i8x16.add(lookup(t0, v128.and(c0, nibble)), lookup(t1, v128.and(c1, nibble))), i8x16.add(lookup(t2, v128.and(c2, nibble)), lookup(t3, v128.and(c3, nibble))));
-          const hi = i8x16.add(i8x16.add(lookup(t0, i8x16.shr_u(c0, 4)), lookup(t1, i8x16.shr_u(c1, 4))), i8x16.add(lookup(t2, i8x16.shr_u(c2, 4)), lookup(t3, i8x16.shr_u(c3, 4))));
+          const hi = i8x16.add(i8x16.add(lookup(t0, high(c0, nibble)), lookup(t1, high(c1, nibble))), i8x16.add(lookup(t2, high(c2, nibble)), lookup(t3, high(c3, nibble))));
           a0 = i16x8.add(a0, lo); a1 = i16x8.add(a1, i16x8.shr_u(lo, 8));
           a2 = i16x8.add(a2, hi); a3 = i16x8.add(a3, i16x8.shr_u(hi, 8));
         }
@@ -84,7 +88,7 @@ export function scanLeaves(shard: usize, tables: usize, leaves: usize, numLeaves
           const c0 = v128.load(codes), c1 = v128.load(codes, 16), t0 = v128.load(l), t1 = v128.load(l, 16);
           codes += 32;
           const lo = i8x16.add(lookup(t0, v128.and(c0, nibble)), lookup(t1, v128.and(c1, nibble)));
-          const hi = i8x16.add(lookup(t0, i8x16.shr_u(c0, 4)), lookup(t1, i8x16.shr_u(c1, 4)));
+          const hi = i8x16.add(lookup(t0, high(c0, nibble)), lookup(t1, high(c1, nibble)));
           a0 = i16x8.add(a0, lo); a1 = i16x8.add(a1, i16x8.shr_u(lo, 8));
           a2 = i16x8.add(a2, hi); a3 = i16x8.add(a3, i16x8.shr_u(hi, 8));
         }
