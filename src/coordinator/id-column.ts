@@ -153,8 +153,18 @@ export class IdColumnBuilder {
     }
     this.#starts[row] = this.#end;
     this.#bytes[this.#end] = typeof id === 'string' ? STRING : typeof id === 'number' ? INTEGER : BIGINT;
-    this.#end += 1 + this.#bytes.write(text, this.#end + 1);
+    this.#end = this.#writeText(text, this.#end + 1);
     this.#starts[row + 1] = this.#end;
+  }
+
+  /** Writes text as UTF-8; returns where it ends. Most ids are short and ASCII, where a loop beats a call. */
+  #writeText(text: string, at: number): number {
+    for (let i = 0; i < text.length; i++) {
+      const code = text.charCodeAt(i);
+      if (code > 127) return at + this.#bytes.write(text, at);
+      this.#bytes[at + i] = code;
+    }
+    return at + text.length;
   }
 
   #becomeText(): void {

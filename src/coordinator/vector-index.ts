@@ -90,9 +90,9 @@ export class Index {
     const resolved = resolveOpenOptions(options);
     throwIfAborted(resolved.signal);
     const kernels = loadKernels(chooseTier());
-    const data = await openIndex(directory, kernels, resolved);
+    // The threads start while the files are read.
     const threads = new Threads(resolved.threads ?? availableParallelism());
-    return Index.#start(threads, kernels, resolved.maxInFlight!, async () => data);
+    return Index.#start(threads, kernels, resolved.maxInFlight!, () => openIndex(directory, kernels, resolved));
   }
 
   static async #start(

@@ -16,13 +16,13 @@ import { MAX_DIMENSIONS, METRICS, type Metric } from './metrics.ts';
 
 /** How the index is partitioned (ScaNN's tree). */
 export interface TreeOptions {
-  /** Leaves of the tree, 1 to 1,000,000. Default: about 1.4 times the square root of the number of vectors. */
+  /** Leaves of the tree, 1 to 1,000,000. Default: about twice the square root of the number of vectors. */
   numLeaves?: number | undefined;
   /** Vectors that k-means is trained on, sampled. Default 100,000. */
   trainingSampleSize?: number | undefined;
   /** Iterations of k-means. Default 12. */
   trainingIterations?: number | undefined;
-  /** Centroids are kept at norm 1. Default false. */
+  /** Centroids are kept at norm 1. Default false; true when `tree` is left out under cosine. */
   spherical?: boolean | undefined;
   /** Leaves that would hold fewer vectors of the training sample are dissolved into their neighbours. Default 1. */
   minPartitionSize?: number | undefined;

@@ -1,0 +1,69 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const pages = ['README.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)].filter((name) =>
+  name.endsWith('.md'),
+);
+
+const samples = pages.flatMap((page) =>
+  [...readFileSync(join(root, page), 'utf8').matchAll(/^```ts\n([\s\S]*?)^```/gm)].map((match, i) => ({
+    name: `${page} sample ${i + 1}`,
+    code: match[1]!,
+  })),
+);
+
+/** What a sample says that it prints: the comment behind each console.log. */
+function promised(code: string): string[] {
+  return [...code.matchAll(/console\.log\(.*\); \/\/ (.*)$/gm)].map((match) => match[1]!);
+}
+
+describe('code samples of the documentation', () => {
+  let folder: string;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'scannery-docs-'));
+    mkdirSync(join(folder, 'types'));
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('exist', () => {
+    expect(samples.length).toBeGreaterThanOrEqual(3);
+  });
+
+  it.each(samples)('$name compiles, runs and prints what it says', ({ name, code }) => {
+    const file = join(folder, `${name.replaceAll(/\W+/g, '-')}.mts`);
+    const entry = join(root, 'src/index.ts');
+    writeFileSync(file, code.replaceAll("'scannery'", JSON.stringify(entry)));
+    writeFileSync(
+      join(folder, 'tsconfig.json'),
+      JSON.stringify({
+        extends: join(root, 'tsconfig.json'),
+        compilerOptions: {
+          noUnusedLocals: false,
+          rewriteRelativeImportExtensions: false,
+          typeRoots: [join(root, 'node_modules/@types')],
+        },
+        include: [],
+        exclude: [],
+        files: [file, join(root, 'src/webassembly.d.ts')],
+      }),
+    );
+    const compiled = spawnSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', folder], {
+      encoding: 'utf8',
+    });
+    expect(compiled.stdout).toBe('');
+    const loader = pathToFileURL(join(root, 'node_modules/tsx/dist/loader.mjs')).href;
+    const ran = spawnSync(process.execPath, ['--import', loader, file], { encoding: 'utf8', cwd: folder });
+    expect(ran.stderr).toBe('');
+    expect(ran.status).toBe(0);
+    const lines = ran.stdout.trim().split('\n');
+    for (const [i, text] of promised(code).entries()) {
+      const [first] = text.split(/, about|\s\(/);
+      expect(lines[i]).toContain(first);
+    }
+  });
+});
