@@ -84,7 +84,8 @@ async function trainModel(staging: Staging, config: IndexConfig, context: BuildC
     hashing === false ? 1 : hashing.trainingSampleSize!,
   );
   const seed = options.seed!;
-  const set = new TrainingSet(kernels, segments, size, stride, sampleSize, seed);
+  const set = new TrainingSet(kernels, stride, Math.min(size, sampleSize));
+  await set.fill(segments, size, seed);
   const training = (phase: 'train tree' | 'train codebooks'): TrainingContext => ({
     ...{ threads, kernels, signal: options.signal },
     onProgress: (done, total) => report({ phase, done, total }),

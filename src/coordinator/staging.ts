@@ -18,6 +18,8 @@ export interface VectorChunk {
   ids?: readonly (string | number | bigint)[] | undefined;
 }
 
+/** Rows are 32-bit numbers; the highest is kept free. */
+const MAX_VECTORS = 2 ** 32 - 2;
 /** Bytes of rows per staging memory: large enough to be few, small enough to be freed one by one. */
 const SEGMENT_BYTES = 1 << 28;
 /** Bytes copied between two turns of the event loop. */
@@ -73,6 +75,11 @@ export class Staging {
     return this.#stride;
   }
 
+  /** Bytes of vectors held. */
+  get bytes(): number {
+    return this.size * this.#stride * 4;
+  }
+
   get ids(): IdColumn {
     return this.#ids ? this.#ids.finish() : rowIds(this.size);
   }
@@ -81,6 +88,11 @@ export class Staging {
     const { vectors, ids } = checkChunk(chunk);
     const count = this.#countRows(vectors);
     this.#checkIds(ids, count);
+    if (this.size + count > MAX_VECTORS) {
+      throw new ScanneryError('SCANNERY_NOT_SUPPORTED', `an index holds at most ${MAX_VECTORS} vectors`, {
+        value: this.size + count,
+      });
+    }
     const perSlice = Math.max(1, Math.floor(SLICE_BYTES / (Math.max(1, this.#stride) * 4)));
     for (let first = 0; first < count; ) {
       throwIfAborted(this.#options.signal);

@@ -1,9 +1,12 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Random } from '../protocol/random.ts';
 import { allocate, createMemory } from '../shard/arena.ts';
 import type { Kernels } from '../shard/kernels/kernels.ts';
 import { bindKernels, type KernelSource } from '../shard/kernels/load.ts';
 import { Views } from '../shard/views.ts';
 import type { Segment } from './staging.ts';
+
+const ROWS_PER_TURN = 4096;
 
 /** A sample of the vectors in a memory of its own, for training. Rows are in row order. */
 export class TrainingSet {
@@ -21,15 +24,8 @@ export class TrainingSet {
   readonly mean: number;
   readonly #views: Views;
 
-  constructor(
-    source: KernelSource,
-    segments: readonly Segment[],
-    size: number,
-    stride: number,
-    count: number,
-    seed: number,
-  ) {
-    this.count = Math.min(count, size);
+  constructor(source: KernelSource, stride: number, count: number) {
+    this.count = count;
     this.stride = stride;
     this.memory = createMemory(this.count * (stride * 4 + 12) + stride * 4 + 4096);
     this.rows = allocate(this.memory, this.count * stride * 4);
@@ -39,17 +35,20 @@ export class TrainingSet {
     this.mean = allocate(this.memory, stride * 4);
     this.#views = new Views(this.memory);
     this.kernels = bindKernels(source, this.memory);
+  }
+
+  /** Copies a seeded sample of the staged rows in; other work of the thread gets its turn now and then. */
+  async fill(segments: readonly Segment[], size: number, seed: number): Promise<void> {
+    const { stride } = this;
     const sample = new Random(seed).sample(size, this.count);
-    let segment = 0;
-    let from: Float32Array = new Float32Array(0);
-    for (let i = 0; i < this.count; i++) {
-      const row = sample[i]!;
-      while (from.length === 0 || row >= segments[segment]!.firstRow + segments[segment]!.count) {
-        if (from.length > 0) segment++;
-        from = new Float32Array(segments[segment]!.memory.buffer);
+    let i = 0;
+    for (const segment of segments) {
+      const from = new Float32Array(segment.memory.buffer);
+      for (; i < this.count && sample[i]! < segment.firstRow + segment.count; i++) {
+        const at = (segment.rows >>> 2) + (sample[i]! - segment.firstRow) * stride;
+        this.#views.f32.set(from.subarray(at, at + stride), (this.rows >>> 2) + i * stride);
+        if (i % ROWS_PER_TURN === 0) await nextTurn();
       }
-      const at = (segments[segment]!.rows >>> 2) + (row - segments[segment]!.firstRow) * stride;
-      this.#views.f32.set(from.subarray(at, at + stride), (this.rows >>> 2) + i * stride);
     }
   }
 

@@ -14,6 +14,7 @@ import {
 import { chooseTier, type KernelSource, loadKernels } from '../shard/kernels/load.ts';
 import { buildIndex, type IndexData, searchMode } from './build.ts';
 import { type QuerySource, type SearchResult, writeQuery } from './call.ts';
+import { chunksOf, isVector, type Query, type QueryBatch, querySource } from './inputs.ts';
 import { openIndex } from './open.ts';
 import { saveIndex } from './save.ts';
 import { Serving } from './serving.ts';
@@ -22,22 +23,34 @@ import { Staging, type VectorChunk } from './staging.ts';
 import { describe, type IndexStats } from './stats.ts';
 import { Threads, throwIfAborted } from './threads.ts';
 
-export type Query = ArrayLike<number>;
-export type QueryBatch = Float32Array | Float64Array | readonly Query[];
+/** Staging memory of at most this size may stay with the threads that built the index; starting others would take longer. */
+const KEEP_STAGED_BYTES = 1 << 25;
+
+/** What an open index consists of. */
+interface Parts {
+  readonly data: IndexData;
+  readonly serving: Serving;
+  readonly threads: Threads;
+}
 
 /** A vector index: shards in worker threads, searched together. Made by `Index.build` or `Index.open`. */
 export class Index {
-  readonly #data: IndexData;
-  readonly #serving: Serving;
-  readonly #threads: Threads;
+  /** Vectors in the index. */
+  readonly size: number;
+  /** Numbers per vector. */
+  readonly dimensions: number;
+  readonly metric: Metric;
   readonly #kernels: KernelSource;
+  /** Null once closed, so that the memory can go. */
+  #parts: Parts | null;
   #closing: Promise<void> | null = null;
   #saving: Promise<void> = Promise.resolve();
 
-  private constructor(data: IndexData, serving: Serving, threads: Threads, kernels: KernelSource) {
-    this.#data = data;
-    this.#serving = serving;
-    this.#threads = threads;
+  private constructor(parts: Parts, kernels: KernelSource) {
+    this.size = parts.data.size;
+    this.dimensions = parts.data.dimensions;
+    this.metric = parts.data.metric;
+    this.#parts = parts;
     this.#kernels = kernels;
   }
 
@@ -68,16 +81,20 @@ export class Index {
       onProgress: (done) => report({ phase: 'ingest', done, total: chunks.expected?.(resolved.dimensions) }),
     });
     for await (const chunk of chunks.iterable) await staging.add(chunk);
-    if (staging.size > 0xfffffffe) {
-      throw new ScanneryError('SCANNERY_NOT_SUPPORTED', `an index holds at most ${0xfffffffe} vectors`, {
-        value: staging.size,
-      });
+    const count = resolved.threads ?? availableParallelism();
+    const threads = new Threads(count);
+    const context = { threads, kernels, options: resolved, report };
+    if (staging.bytes <= KEEP_STAGED_BYTES) {
+      return Index.#start(threads, kernels, resolved.maxInFlight!, () => buildIndex(staging, context));
     }
-    void staging.dimensions;
-    const threads = new Threads(resolved.threads ?? availableParallelism());
-    return Index.#start(threads, kernels, resolved.maxInFlight!, () =>
-      buildIndex(staging, { threads, kernels, options: resolved, report }),
-    );
+    // Threads in their serving loop would hold on to the staging memory; let others serve.
+    let data: IndexData;
+    try {
+      data = await buildIndex(staging, context);
+    } finally {
+      await threads.destroy();
+    }
+    return Index.#start(new Threads(count), kernels, resolved.maxInFlight!, async () => data);
   }
 
   /**
@@ -104,25 +121,11 @@ export class Index {
     try {
       const data = await make();
       const serving = await Serving.start(data, threads, kernels, maxInFlight);
-      return new Index(data, serving, threads, kernels);
+      return new Index({ data, serving, threads }, kernels);
     } catch (error) {
       await threads.destroy();
       throw error;
     }
-  }
-
-  /** Vectors in the index. */
-  get size(): number {
-    return this.#data.size;
-  }
-
-  /** Numbers per vector. */
-  get dimensions(): number {
-    return this.#data.dimensions;
-  }
-
-  get metric(): Metric {
-    return this.#data.metric;
   }
 
   /**
@@ -133,9 +136,9 @@ export class Index {
    *   SCANNERY_OUT_OF_MEMORY, SCANNERY_WORKER_FAILED
    */
   async search(query: Query, options?: SearchOptions): Promise<SearchResult> {
-    const { request, signal } = this.#prepare(options);
+    const { request, signal, parts } = this.#prepare(options);
     if (!isVector(query)) throw invalid('query', query, 'an array or typed array of numbers');
-    const [result] = await this.#run({ count: 1, row: () => query }, request, signal);
+    const [result] = await run(parts, { count: 1, row: () => query }, request, signal);
     return result!;
   }
 
@@ -146,9 +149,9 @@ export class Index {
    * @param queries row-major numbers [m x dimensions], or one array per query
    */
   async searchBatch(queries: QueryBatch, options?: SearchOptions): Promise<SearchResult[]> {
-    const { request, signal } = this.#prepare(options);
+    const { request, signal, parts } = this.#prepare(options);
     const source = querySource(queries, this.dimensions);
-    return source.count === 0 ? [] : this.#run(source, request, signal);
+    return source.count === 0 ? [] : run(parts, source, request, signal);
   }
 
   /**
@@ -158,20 +161,25 @@ export class Index {
    * @throws {ScanneryError} SCANNERY_IO, SCANNERY_CLOSED
    */
   async save(directory: string): Promise<void> {
-    this.#checkOpen();
-    const turn = this.#saving.then(() => saveIndex(directory, this.#data, this.#kernels));
+    const { data } = this.#open();
+    const turn = this.#saving.then(() => saveIndex(directory, data, this.#kernels));
     this.#saving = turn.catch(() => {});
     return turn;
   }
 
-  /** What the index is made of, what it uses and what it has done. */
+  /**
+   * What the index is made of, what it uses and what it has done.
+   *
+   * @throws {ScanneryError} SCANNERY_CLOSED
+   */
   stats(): IndexStats {
-    return describe(this.#data, this.#serving, this.#threads, this.#kernels.tier);
+    const { data, serving, threads } = this.#open();
+    return describe(data, serving, threads, this.#kernels.tier);
   }
 
   /** Waits for the calls in flight, then frees threads and memory. Calls made afterwards fail with SCANNERY_CLOSED. */
   async close(): Promise<void> {
-    this.#closing ??= this.#saving.then(() => this.#serving.stop());
+    this.#closing ??= this.#stop();
     return this.#closing;
   }
 
@@ -179,100 +187,66 @@ export class Index {
     await this.close();
   }
 
-  #checkOpen(): void {
-    if (this.#closing !== null) throw new ScanneryError('SCANNERY_CLOSED', 'the index is closed');
+  async #stop(): Promise<void> {
+    const { serving } = this.#parts!;
+    await this.#saving;
+    await serving.stop();
+    this.#parts = null;
   }
 
-  #prepare(options: SearchOptions | undefined): { request: Request; signal: AbortSignal | undefined } {
-    this.#checkOpen();
+  #open(): Parts {
+    if (this.#closing === null && this.#parts !== null) return this.#parts;
+    throw new ScanneryError('SCANNERY_CLOSED', 'the index is closed');
+  }
+
+  #prepare(options: SearchOptions | undefined): { request: Request; signal: AbortSignal | undefined; parts: Parts } {
+    const parts = this.#open();
     const given = options === undefined ? NO_OPTIONS : resolveSearchOptions(options);
     throwIfAborted(given.signal);
-    return { request: this.#request(given), signal: given.signal };
-  }
-
-  #request(given: Readonly<SearchOptions>): Request {
-    const { size, numLeaves, config } = this.#data;
-    const { defaults } = config;
-    const mode = searchMode(this.#data, given.exact === true);
-    if (mode === MODE_EXACT && config.reordering === false) {
-      throw new ScanneryError(
-        'SCANNERY_NOT_SUPPORTED',
-        'exact search needs stored vectors; this index was built with reordering: false',
-        {
-          option: 'exact',
-          value: true,
-        },
-      );
-    }
-    const k = Math.min(given.k ?? defaults.k, Math.max(1, size));
-    const candidates = Math.min(size, given.numReorderingCandidates ?? Math.max(defaults.numReorderingCandidates, k));
-    return {
-      mode,
-      k,
-      limit: mode === MODE_HASHED ? Math.max(k, candidates) : k,
-      numLeavesToSearch:
-        mode === MODE_EXACT ? 0 : Math.min(numLeaves, given.numLeavesToSearch ?? defaults.numLeavesToSearch),
-    };
-  }
-
-  #run(source: QuerySource, request: Request, signal: AbortSignal | undefined): Promise<SearchResult[]> {
-    if (this.#data.size > 0) return this.#serving.run(source, request, signal);
-    // Nothing to search, but a bad query is still an error.
-    const { dimensions, stride, metric } = this.#data;
-    const scratch = new Float32Array(stride);
-    const shape = { dimensions, stride, normalise: metric === 'cosine' };
-    for (let i = 0; i < source.count; i++)
-      writeQuery(source.row(i), source.count === 1 ? undefined : i, shape, scratch, 0);
-    return Promise.resolve(Array.from({ length: source.count }, () => ({ ids: [], scores: new Float32Array(0) })));
+    return { request: chooseRequest(parts.data, given), signal: given.signal, parts };
   }
 }
 
-const NO_OPTIONS: SearchOptions = Object.freeze({});
-
-function isVector(value: unknown): value is Query {
-  return Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
-}
-
-function querySource(queries: QueryBatch, dimensions: number): QuerySource {
-  if (queries instanceof Float32Array || queries instanceof Float64Array) {
-    const count = queries.length / dimensions;
-    if (!Number.isInteger(count)) {
-      const message = `queries have ${queries.length} numbers, which is no multiple of ${dimensions} dimensions`;
-      throw new ScanneryError('SCANNERY_INVALID_VECTOR', message, { row: Math.floor(count), value: queries.length });
-    }
-    return { count, row: (i) => queries.subarray(i * dimensions, (i + 1) * dimensions) };
+/** Fills in what the options leave open, and keeps them within what there is. */
+function chooseRequest(data: IndexData, given: Readonly<SearchOptions>): Request {
+  const { size, numLeaves, config } = data;
+  const { defaults } = config;
+  const mode = searchMode(data, given.exact === true);
+  if (mode === MODE_EXACT && config.reordering === false) {
+    throw new ScanneryError(
+      'SCANNERY_NOT_SUPPORTED',
+      'exact search needs stored vectors; this index was built with reordering: false',
+      {
+        option: 'exact',
+        value: true,
+      },
+    );
   }
-  if (!Array.isArray(queries))
-    throw invalid('queries', queries, 'a Float32Array, a Float64Array or an array of arrays');
-  const rows = queries as readonly Query[];
+  const k = Math.min(given.k ?? defaults.k, Math.max(1, size));
+  const candidates = Math.min(size, given.numReorderingCandidates ?? Math.max(defaults.numReorderingCandidates, k));
   return {
-    count: rows.length,
-    row: (i) => {
-      if (isVector(rows[i])) return rows[i]!;
-      throw invalid(`queries[${i}]`, rows[i], 'an array or typed array of numbers');
-    },
+    mode,
+    k,
+    limit: mode === MODE_HASHED ? Math.max(k, candidates) : k,
+    numLeavesToSearch:
+      mode === MODE_EXACT ? 0 : Math.min(numLeaves, given.numLeavesToSearch ?? defaults.numLeavesToSearch),
   };
 }
 
-interface Chunks {
-  readonly iterable: AsyncIterable<unknown> | Iterable<unknown>;
-  /** Vectors that will come, when that is known beforehand. */
-  readonly expected?: (dimensions: number | undefined) => number | undefined;
+function run(
+  { data, serving }: Parts,
+  source: QuerySource,
+  request: Request,
+  signal: AbortSignal | undefined,
+): Promise<SearchResult[]> {
+  if (data.size > 0) return serving.run(source, request, signal);
+  // Nothing to search, but a bad query is still an error.
+  const { dimensions, stride, metric } = data;
+  const scratch = new Float32Array(stride);
+  const shape = { dimensions, stride, normalise: metric === 'cosine' };
+  for (let i = 0; i < source.count; i++)
+    writeQuery(source.row(i), source.count === 1 ? undefined : i, shape, scratch, 0);
+  return Promise.resolve(Array.from({ length: source.count }, () => ({ ids: [], scores: new Float32Array(0) })));
 }
 
-function chunksOf(input: unknown): Chunks {
-  if (typeof input === 'object' && input !== null) {
-    if (Symbol.asyncIterator in input) return { iterable: input as AsyncIterable<unknown> };
-    if (Symbol.iterator in input) return { iterable: input as Iterable<unknown> };
-    if ('vectors' in input) {
-      const { vectors } = input as { vectors: { length?: number } };
-      const flat = ArrayBuffer.isView(vectors);
-      return {
-        iterable: [input],
-        expected: (dimensions) =>
-          flat ? (dimensions === undefined ? undefined : Math.ceil(vectors.length! / dimensions)) : vectors?.length,
-      };
-    }
-  }
-  throw invalid('input', input, 'an object with vectors, or an iterable of such objects');
-}
+const NO_OPTIONS: SearchOptions = Object.freeze({});

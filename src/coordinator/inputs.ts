@@ -1,0 +1,57 @@
+import { invalid } from '../protocol/check.ts';
+import { ScanneryError } from '../protocol/errors.ts';
+import type { QuerySource } from './call.ts';
+
+/** One query: numbers [dimensions]. */
+export type Query = ArrayLike<number>;
+/** Many queries: row-major numbers [m x dimensions], or one array per query. */
+export type QueryBatch = Float32Array | Float64Array | readonly Query[];
+
+export function isVector(value: unknown): value is Query {
+  return Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
+}
+
+export function querySource(queries: QueryBatch, dimensions: number): QuerySource {
+  if (queries instanceof Float32Array || queries instanceof Float64Array) {
+    const count = queries.length / dimensions;
+    if (!Number.isInteger(count)) {
+      const message = `queries have ${queries.length} numbers, which is no multiple of ${dimensions} dimensions`;
+      throw new ScanneryError('SCANNERY_INVALID_VECTOR', message, { row: Math.floor(count), value: queries.length });
+    }
+    return { count, row: (i) => queries.subarray(i * dimensions, (i + 1) * dimensions) };
+  }
+  if (!Array.isArray(queries))
+    throw invalid('queries', queries, 'a Float32Array, a Float64Array or an array of arrays');
+  const rows = queries as readonly Query[];
+  return {
+    count: rows.length,
+    row: (i) => {
+      if (isVector(rows[i])) return rows[i]!;
+      throw invalid(`queries[${i}]`, rows[i], 'an array or typed array of numbers');
+    },
+  };
+}
+
+export interface Chunks {
+  readonly iterable: AsyncIterable<unknown> | Iterable<unknown>;
+  /** Vectors that will come, when that is known beforehand. */
+  readonly expected?: (dimensions: number | undefined) => number | undefined;
+}
+
+/** The chunks of what `Index.build` was given. */
+export function chunksOf(input: unknown): Chunks {
+  if (typeof input === 'object' && input !== null) {
+    if (Symbol.asyncIterator in input) return { iterable: input as AsyncIterable<unknown> };
+    if (Symbol.iterator in input) return { iterable: input as Iterable<unknown> };
+    if ('vectors' in input) {
+      const { vectors } = input as { vectors: { length?: number } };
+      const flat = ArrayBuffer.isView(vectors);
+      return {
+        iterable: [input],
+        expected: (dimensions) =>
+          flat ? (dimensions === undefined ? undefined : Math.ceil(vectors.length! / dimensions)) : vectors?.length,
+      };
+    }
+  }
+  throw invalid('input', input, 'an object with vectors, or an iterable of such objects');
+}
