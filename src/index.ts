@@ -1,9 +1,14 @@
-export type { Id, SearchResult } from './coordinator/call.ts';
-export type { IndexConfig } from './coordinator/configure.ts';
-export type { QueryCounters } from './coordinator/dispatcher.ts';
-export type { Query, QueryBatch } from './coordinator/inputs.ts';
-export type { VectorChunk, VectorsInput } from './coordinator/staging.ts';
-export type { IndexStats } from './coordinator/stats.ts';
+export type {
+  Id,
+  IndexConfig,
+  IndexStats,
+  Query,
+  QueryBatch,
+  QueryCounters,
+  SearchResult,
+  VectorChunk,
+  VectorsInput,
+} from './coordinator/types.ts';
 export { Index } from './coordinator/vector-index.ts';
 export { ERROR_CODES, type ErrorCode, ScanneryError } from './protocol/errors.ts';
 export { METRICS, type Metric } from './protocol/metrics.ts';

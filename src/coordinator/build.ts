@@ -6,7 +6,7 @@ import { METRIC_L2, RESERVED_BYTES, TOP_WORD } from '../protocol/shard-layout.ts
 import { align, allocate, createMemory } from '../shard/arena.ts';
 import type { KernelSource } from '../shard/kernels/load.ts';
 import { layOutShard } from '../shard/shard-image.ts';
-import { anisotropicWeight, chooseShards, codecOf, configure, type IndexConfig } from './configure.ts';
+import { anisotropicWeight, chooseShards, codecOf, configure } from './configure.ts';
 import type { IdColumn } from './id-column.ts';
 import { kernelMetric, type Model, paddedSubspaces, placeModel, setBiasRange } from './model.ts';
 import type { Segment, Staging } from './staging.ts';
@@ -14,6 +14,7 @@ import type { Threads } from './threads.ts';
 import { trainCodebooks } from './train-codebooks.ts';
 import { type TrainingContext, trainTree } from './train-tree.ts';
 import { TrainingSet } from './training-set.ts';
+import type { IndexConfig } from './types.ts';
 
 const ROWS_PER_CHUNK = 1024;
 

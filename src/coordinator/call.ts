@@ -2,16 +2,7 @@ import { ScanneryError, show } from '../protocol/errors.ts';
 import { MAX_MAGNITUDE } from '../protocol/metrics.ts';
 import type { Request } from './slots.ts';
 import { aborted } from './threads.ts';
-
-/** Identifies a vector: a string, a safe integer or a 64-bit bigint, as it was given. */
-export type Id = string | number | bigint;
-
-/** One query's answer, best first. */
-export interface SearchResult {
-  ids: Id[];
-  /** The metric's value for each id; Float32Array [ids.length]. */
-  scores: Float32Array;
-}
+import type { SearchResult } from './types.ts';
 
 /** Queries as the caller gave them: row-major numbers, or one array per row. */
 export interface QuerySource {

@@ -2,12 +2,12 @@ import { invalid } from '../protocol/check.ts';
 import { paddedDimensions } from '../protocol/metrics.ts';
 import {
   type BuildOptions,
-  type ResolvedHashing,
   type ResolvedTree,
   resolveHashingOptions,
   resolveTreeOptions,
 } from '../protocol/options.ts';
 import { CODEC_BFLOAT16, CODEC_FLOAT32, CODEC_INT8, CODEC_NONE } from '../protocol/shard-layout.ts';
+import type { IndexConfig } from './types.ts';
 
 /** From here on codes pay for themselves (ScaNN's rule of thumb: brute force below 20 thousand). */
 const HASHING_FROM = 20_000;
@@ -16,18 +16,6 @@ const TREE_FROM = 100_000;
 
 /** Bytes of vectors per shard that the default number of shards aims at. */
 const SHARD_BYTES = 2 ** 30;
-
-/** The shape of an index, with every choice made. Kept in the saved index. */
-export interface IndexConfig {
-  readonly tree: (ResolvedTree & { readonly numLeaves: number }) | false;
-  readonly hashing: ResolvedHashing | false;
-  readonly reordering: 'float32' | 'bfloat16' | 'int8' | false;
-  readonly defaults: {
-    readonly k: number;
-    readonly numLeavesToSearch: number;
-    readonly numReorderingCandidates: number;
-  };
-}
 
 /** Chooses what the options leave open, from the number of vectors. */
 export function configure(size: number, options: BuildOptions): IndexConfig {

@@ -15,10 +15,11 @@ import {
 import { ScanneryError } from '../protocol/errors.ts';
 import { idOfLow, scoreOfHigh } from '../protocol/order.ts';
 import { METRIC_L2, TABLES_QUERY_NORM } from '../protocol/shard-layout.ts';
-import { Call, type QuerySource, type SearchResult, writeQuery } from './call.ts';
+import { Call, type QuerySource, writeQuery } from './call.ts';
 import { Fifo } from './fifo.ts';
 import type { IdColumn } from './id-column.ts';
 import type { Request, Slots } from './slots.ts';
+import type { QueryCounters, SearchResult } from './types.ts';
 
 /** Queries of one waiting call that are submitted before the next call gets its turn. */
 const TURN = 64;
@@ -36,17 +37,6 @@ interface Flight {
   readonly call: Call;
   readonly query: number;
   attempts: number;
-}
-
-export interface QueryCounters {
-  /** Queries answered. */
-  completed: number;
-  /** Time in kernels, over all threads, in microseconds. */
-  kernelMicroseconds: number;
-  /** Codes scanned. */
-  codesScanned: number;
-  /** Queries that were started afresh because a worker died. */
-  retried: number;
 }
 
 /** Moves queries from calls into slots and answers from slots to calls. Costs the same however large the index is. */

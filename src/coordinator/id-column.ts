@@ -1,5 +1,5 @@
 import { ScanneryError, show } from '../protocol/errors.ts';
-import type { Id } from './call.ts';
+import type { Id } from './types.ts';
 
 /** How ids are stored: not at all (row numbers), as integers, or as text with a letter that tells its type. */
 export type IdKind = 'row' | 'integer' | 'text';

@@ -1,11 +1,7 @@
 import { invalid } from '../protocol/check.ts';
 import { ScanneryError } from '../protocol/errors.ts';
 import type { QuerySource } from './call.ts';
-
-/** One query: numbers [dimensions]. */
-export type Query = ArrayLike<number>;
-/** Many queries: row-major numbers [m x dimensions], or one array per query. */
-export type QueryBatch = Float32Array | Float64Array | readonly Query[];
+import type { Query, QueryBatch } from './types.ts';
 
 export function isVector(value: unknown): value is Query {
   return Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));

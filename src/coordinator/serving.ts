@@ -13,11 +13,11 @@ import { ScanneryError } from '../protocol/errors.ts';
 import { RESERVED_BYTES, SHARD_DATA_END, TOP_WORD } from '../protocol/shard-layout.ts';
 import type { KernelSource } from '../shard/kernels/load.ts';
 import type { IndexData } from './build.ts';
-import type { SearchResult } from './call.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { kernelMetric } from './model.ts';
 import { layOutControl, Slots } from './slots.ts';
 import type { Threads } from './threads.ts';
+import type { SearchResult } from './types.ts';
 
 /** An index at work: threads in their serving loops, and what starts them again when one of them dies. */
 export class Serving {

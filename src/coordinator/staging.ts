@@ -8,15 +8,7 @@ import { bindKernels, type KernelSource } from '../shard/kernels/load.ts';
 import { Views } from '../shard/views.ts';
 import { type IdColumn, IdColumnBuilder, rowIds } from './id-column.ts';
 import { throwIfAborted } from './threads.ts';
-
-/** Vectors as a caller gives them: row-major numbers [n x dimensions], or one array per vector. */
-export type VectorsInput = Float32Array | Float64Array | readonly (readonly number[] | Float32Array | Float64Array)[];
-
-export interface VectorChunk {
-  vectors: VectorsInput;
-  /** One per vector: strings, safe integers or 64-bit bigints. Default: the row number. */
-  ids?: readonly (string | number | bigint)[] | undefined;
-}
+import type { VectorChunk, VectorsInput } from './types.ts';
 
 /** Rows are 32-bit numbers; the highest is kept free. */
 const MAX_VECTORS = 2 ** 32 - 2;

@@ -13,15 +13,16 @@ import {
 } from '../protocol/options.ts';
 import { chooseTier, type KernelSource, loadKernels } from '../shard/kernels/load.ts';
 import { buildIndex, type IndexData, searchMode } from './build.ts';
-import { type QuerySource, type SearchResult, writeQuery } from './call.ts';
-import { chunksOf, isVector, type Query, type QueryBatch, querySource } from './inputs.ts';
+import { type QuerySource, writeQuery } from './call.ts';
+import { chunksOf, isVector, querySource } from './inputs.ts';
 import { openIndex } from './open.ts';
 import { saveIndex } from './save.ts';
 import { Serving } from './serving.ts';
 import type { Request } from './slots.ts';
-import { Staging, type VectorChunk } from './staging.ts';
-import { describe, type IndexStats } from './stats.ts';
+import { Staging } from './staging.ts';
+import { describe } from './stats.ts';
 import { Threads, throwIfAborted } from './threads.ts';
+import type { IndexStats, Query, QueryBatch, SearchResult, VectorChunk } from './types.ts';
 
 /** Staging memory of at most this size may stay with the threads that built the index; starting others would take longer. */
 const KEEP_STAGED_BYTES = 1 << 25;

@@ -1,0 +1,77 @@
+// The public types. Nothing here mentions how the index works inside, so that users compile none of it.
+
+import type { Metric } from '../protocol/metrics.ts';
+import type { ResolvedHashing, ResolvedTree } from '../protocol/options.ts';
+import type { KernelTier } from '../shard/kernels/kernels.ts';
+
+/** Identifies a vector: a string, a safe integer or a 64-bit bigint, as it was given. */
+export type Id = string | number | bigint;
+
+/** One query's answer, best first. */
+export interface SearchResult {
+  ids: Id[];
+  /** The metric's value for each id; Float32Array [ids.length]. */
+  scores: Float32Array;
+}
+
+/** Vectors as a caller gives them: row-major numbers [n x dimensions], or one array per vector. */
+export type VectorsInput = Float32Array | Float64Array | readonly (readonly number[] | Float32Array | Float64Array)[];
+
+export interface VectorChunk {
+  vectors: VectorsInput;
+  /** One per vector: strings, safe integers or 64-bit bigints. Default: the row number. */
+  ids?: readonly (string | number | bigint)[] | undefined;
+}
+
+/** One query: numbers [dimensions]. */
+export type Query = ArrayLike<number>;
+/** Many queries: row-major numbers [m x dimensions], or one array per query. */
+export type QueryBatch = Float32Array | Float64Array | readonly Query[];
+
+/** The shape of an index, with every choice made. Kept in the saved index. */
+export interface IndexConfig {
+  readonly tree: (ResolvedTree & { readonly numLeaves: number }) | false;
+  readonly hashing: ResolvedHashing | false;
+  readonly reordering: 'float32' | 'bfloat16' | 'int8' | false;
+  readonly defaults: {
+    readonly k: number;
+    readonly numLeavesToSearch: number;
+    readonly numReorderingCandidates: number;
+  };
+}
+
+export interface QueryCounters {
+  /** Queries answered. */
+  completed: number;
+  /** Time in kernels, over all threads, in microseconds. */
+  kernelMicroseconds: number;
+  /** Codes scanned. */
+  codesScanned: number;
+  /** Queries that were started afresh because a worker died. */
+  retried: number;
+}
+
+export interface IndexStats {
+  readonly size: number;
+  readonly dimensions: number;
+  readonly metric: Metric;
+  /** The kernels that run: 'scalar', 'simd' or 'relaxed'. */
+  readonly kernels: KernelTier;
+  readonly threads: number;
+  /** Tree, hashing, reordering and search defaults, with every choice made. */
+  readonly config: IndexConfig;
+  /** Leaves in use; fewer than asked for when there are fewer distinct vectors. 0 without tree and hashing. */
+  readonly numLeaves: number;
+  /** Per shard: vectors, and bytes of shared memory in use. */
+  readonly shards: readonly { readonly size: number; readonly bytes: number }[];
+  /** Bytes of shared memory in use by shards, model and requests. */
+  readonly bytes: number;
+  readonly queries: QueryCounters & {
+    /** Queries being answered now. */
+    readonly inFlight: number;
+    /** Calls that wait for room. */
+    readonly waitingCalls: number;
+  };
+  /** Worker threads that were started in place of dead ones. */
+  readonly workerRestarts: number;
+}
