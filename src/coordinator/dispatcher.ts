@@ -3,14 +3,12 @@ import {
   DONE_SEQUENCE,
   FAULT_OUT_OF_MEMORY,
   MODE_CODES,
-  QUEUE_TAIL,
   SLOT_CODES,
   SLOT_ERROR,
   SLOT_MERGED,
   SLOT_MICROS,
   SLOT_RESULT_COUNT,
   SLOT_TABLES,
-  STOP,
 } from '../protocol/control-layout.ts';
 import { ScanneryError } from '../protocol/errors.ts';
 import { idOfLow, scoreOfHigh } from '../protocol/order.ts';
@@ -104,12 +102,16 @@ export class Dispatcher {
     this.#paused = true;
   }
 
+  /** Answers what the workers finished before they stopped. */
+  collect(): void {
+    this.#drain();
+  }
+
   /**
    * Starts every unfinished query afresh, after all workers have stopped and before they serve again. `blamed` are the slots
    * that dead workers were at; a query that is blamed twice fails, so that it cannot kill one worker after another.
    */
   restart(blamed: ReadonlySet<number>): void {
-    this.#drain();
     for (let slot = 0; slot < this.#flights.length; slot++) {
       const flight = this.#flights[slot];
       if (flight === undefined) continue;
@@ -264,13 +266,6 @@ export class Dispatcher {
     const idle = this.#idle;
     this.#idle = [];
     for (const resolve of idle) resolve();
-  }
-
-  /** Asks every worker to leave its loop. */
-  stopWorkers(): void {
-    const { words } = this.#slots;
-    Atomics.store(words, STOP, 1);
-    Atomics.notify(words, QUEUE_TAIL);
   }
 }
 

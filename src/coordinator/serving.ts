@@ -1,11 +1,11 @@
 import { availableParallelism } from 'node:os';
-import { setTimeout as delay } from 'node:timers/promises';
 import {
+  MAX_THREADS,
   QUEUE_HEAD,
   QUEUE_TAIL,
   SLEEPERS,
+  START_FAILED,
   STARTED,
-  STOP,
   WORKER_SLOTS,
   WORKER_THREADS,
 } from '../protocol/control-layout.ts';
@@ -19,6 +19,9 @@ import { layOutControl, Slots } from './slots.ts';
 import type { Threads } from './threads.ts';
 import type { SearchResult } from './types.ts';
 
+/** How often threads are started before the index gives up. */
+const START_ATTEMPTS = 3;
+
 /** An index at work: threads in their serving loops, and what starts them again when one of them dies. */
 export class Serving {
   readonly dispatcher: Dispatcher;
@@ -27,7 +30,6 @@ export class Serving {
   readonly #kernels: KernelSource;
   readonly #slots: Slots;
   #recovery: Promise<void> | null = null;
-  #blamed = new Set<number>();
   #failure: ScanneryError | null = null;
   #stopped = false;
 
@@ -46,7 +48,7 @@ export class Serving {
   static async start(data: IndexData, threads: Threads, kernels: KernelSource, maxInFlight: number): Promise<Serving> {
     const serving = new Serving(data, threads, kernels, maxInFlight);
     try {
-      await serving.#serve();
+      await serving.#serveOrRetry();
     } catch (error) {
       serving.dispatcher.dispose();
       throw error;
@@ -67,16 +69,28 @@ export class Serving {
   async stop(): Promise<void> {
     await this.dispatcher.idle();
     this.#stopped = true;
-    this.dispatcher.stopWorkers();
     await this.#recovery;
     await this.#threads.destroy();
     this.dispatcher.dispose();
   }
 
+  async #serveOrRetry(): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#serve();
+      } catch (error) {
+        if (attempt === START_ATTEMPTS) throw error;
+        await this.#threads.restart();
+      }
+    }
+  }
+
+  /** Starts the serving loops. No worker of this index may be at work. */
   async #serve(): Promise<void> {
     const words = this.#slots.words;
-    for (const word of [QUEUE_HEAD, QUEUE_TAIL, SLEEPERS, STARTED, STOP]) Atomics.store(words, word, 0);
-    // No worker is at work: what earlier ones took as scratch is free again.
+    for (const word of [QUEUE_HEAD, QUEUE_TAIL, SLEEPERS, STARTED]) Atomics.store(words, word, 0);
+    words.fill(0, WORKER_THREADS, WORKER_SLOTS + MAX_THREADS);
+    // What earlier workers took as scratch is free again.
     for (const shard of this.#data.shards) {
       const shardWords = new Int32Array(shard.buffer);
       shardWords[TOP_WORD] = shardWords[(RESERVED_BYTES + SHARD_DATA_END) >>> 2]!;
@@ -87,45 +101,38 @@ export class Serving {
       ...{ kernels: this.#kernels, control, shards, layout: this.#slots.layout, threads },
       spareCore: threads < availableParallelism(),
     };
-    try {
-      await this.#threads.serve(
-        (worker) => ({ kind: 'serve', worker, ...base }),
-        (threadId) => this.#onExit(threadId),
-      );
-    } catch (error) {
-      Atomics.store(words, STARTED, -(2 ** 30));
-      Atomics.store(words, STOP, 1);
-      throw error;
+    const alive = await this.#threads.serve(
+      (worker) => ({ kind: 'serve', worker, ...base }),
+      (threadId) => this.#onExit(threadId),
+      () => Atomics.store(words, STARTED, START_FAILED),
+    );
+    for (let w = 0; w < threads; w++) {
+      if (alive.includes(Atomics.load(words, WORKER_THREADS + w))) continue;
+      throw new ScanneryError('SCANNERY_WORKER_FAILED', 'a worker thread died as it started');
     }
   }
 
   #onExit(threadId: number): void {
+    if (this.#stopped || this.#failure !== null || this.#recovery !== null) return;
     const words = this.#slots.words;
+    const blamed = new Set<number>();
     for (let w = 0; w < this.#threads.count; w++) {
-      if (Atomics.load(words, WORKER_THREADS + w) !== threadId) continue;
-      Atomics.store(words, WORKER_THREADS + w, 0);
-      const slot = Atomics.exchange(words, WORKER_SLOTS + w, 0);
-      if (slot > 0) this.#blamed.add(slot - 1);
+      const slot = Atomics.load(words, WORKER_SLOTS + w);
+      if (Atomics.load(words, WORKER_THREADS + w) === threadId && slot > 0) blamed.add(slot - 1);
     }
-    if (this.#stopped || this.#failure !== null) return;
-    this.#recovery ??= this.#recover().finally(() => {
+    this.#recovery = this.#recover(blamed).finally(() => {
       this.#recovery = null;
     });
   }
 
   // A dead worker may have held units that it took from the queue but not yet worked on. Rather than find them, all workers
-  // stop, and every unfinished query starts afresh.
-  async #recover(): Promise<void> {
+  // are replaced, and every unfinished query starts afresh.
+  async #recover(blamed: ReadonlySet<number>): Promise<void> {
     this.dispatcher.pause();
-    this.dispatcher.stopWorkers();
-    const words = this.#slots.words;
-    for (let w = 0; w < this.#threads.count; w++) {
-      while (Atomics.load(words, WORKER_THREADS + w) !== 0) await delay(1);
-    }
-    const blamed = this.#blamed;
-    this.#blamed = new Set();
     try {
-      await this.#serve();
+      await this.#threads.restart();
+      this.dispatcher.collect();
+      await this.#serveOrRetry();
     } catch (cause) {
       this.#failure = new ScanneryError('SCANNERY_WORKER_FAILED', 'a worker thread died and could not be replaced', {
         cause,

@@ -17,29 +17,17 @@ const PROGRESS_INTERVAL_MS = 50;
 /** A build task without what `runPhase` adds. */
 export type PhaseOf<T extends BuildTask> = T extends BuildTask ? Omit<T, 'cursor'> : never;
 
-/** The worker threads of one index. piscina starts them, replaces those that die, and carries build tasks. */
+/** The worker threads of one index. piscina starts and ends them, and carries build tasks. */
 export class Threads {
   readonly count: number;
-  readonly #pool: Piscina;
+  #pool: Piscina;
   #restarts = 0;
-  #destroyed = false;
+  /** Whether threads end because we end them. */
+  #ending = false;
 
   constructor(count: number) {
     this.count = count;
-    const source = import.meta.url.endsWith('.ts');
-    this.#pool = new Piscina({
-      filename: new URL(`../shard/worker.${source ? 'ts' : 'js'}`, import.meta.url).href,
-      minThreads: count,
-      maxThreads: count,
-      idleTimeout: Number.POSITIVE_INFINITY,
-      concurrentTasksPerWorker: 1,
-      // A thread that is serving blocks in its own loop; piscina's would only add a second wait.
-      atomics: 'disabled',
-      recordTiming: false,
-      ...(source ? { execArgv: typescriptArguments() } : {}),
-    });
-    // A thread that dies while it holds no task is reported here; `onExit` acts on it.
-    this.#pool.on('error', () => {});
+    this.#pool = startPool(count);
   }
 
   /** Threads that were started in place of dead ones. */
@@ -86,18 +74,42 @@ export class Threads {
     return { biasMinimum, biasMaximum };
   }
 
-  /** Sends one serving task to each thread. `onExit(threadId)` is called for each of these threads that ends, ever. */
-  async serve(task: (worker: number) => ServeTask, onExit: (threadId: number) => void): Promise<void> {
-    const replies = await Promise.allSettled(Array.from({ length: this.count }, (_, w) => this.#run(task(w))));
-    for (const thread of this.#pool.threads) {
+  /**
+   * Sends one serving task to each thread; returns the ids of the threads that are alive then. `onExit(threadId)` is called
+   * once for each of them that ends on its own; `onFailure` when a task fails, so that the others need not wait for it.
+   */
+  async serve(
+    task: (worker: number) => ServeTask,
+    onExit: (threadId: number) => void,
+    onFailure: () => void,
+  ): Promise<number[]> {
+    const runs = Array.from({ length: this.count }, async (_, w) => {
+      try {
+        await this.#run(task(w));
+      } catch (error) {
+        onFailure();
+        throw error;
+      }
+    });
+    const replies = await Promise.allSettled(runs);
+    const alive = this.#pool.threads.map((thread) => {
       const id = thread.threadId;
       thread.once('exit', () => {
-        if (this.#destroyed) return;
+        if (this.#ending) return;
         this.#restarts++;
         onExit(id);
       });
-    }
+      return id;
+    });
     for (const reply of replies) if (reply.status === 'rejected') throw reply.reason;
+    return alive;
+  }
+
+  /** Ends all threads, whatever they are doing, and starts as many new ones. */
+  async restart(): Promise<void> {
+    await this.destroy();
+    this.#pool = startPool(this.count);
+    this.#ending = false;
   }
 
   async #run(task: BuildTask | ServeTask): Promise<PhaseResult | null> {
@@ -114,7 +126,7 @@ export class Threads {
   }
 
   async destroy(): Promise<void> {
-    this.#destroyed = true;
+    this.#ending = true;
     await this.#pool.destroy();
   }
 
@@ -122,6 +134,24 @@ export class Threads {
   get workers(): readonly { readonly threadId: number; terminate(): Promise<number> }[] {
     return this.#pool.threads;
   }
+}
+
+function startPool(count: number): Piscina {
+  const source = import.meta.url.endsWith('.ts');
+  const pool = new Piscina({
+    filename: new URL(`../shard/worker.${source ? 'ts' : 'js'}`, import.meta.url).href,
+    minThreads: count,
+    maxThreads: count,
+    idleTimeout: Number.POSITIVE_INFINITY,
+    concurrentTasksPerWorker: 1,
+    // A thread that is serving blocks in its own loop; piscina's would only add a second wait.
+    atomics: 'disabled',
+    recordTiming: false,
+    ...(source ? { execArgv: typescriptArguments() } : {}),
+  });
+  // A thread that dies while it holds no task is reported here, too; its 'exit' is what we act on.
+  pool.on('error', () => {});
+  return pool;
 }
 
 export function throwIfAborted(signal: AbortSignal | undefined): void {

@@ -9,10 +9,9 @@ export const QUEUE_TAIL = 32;
 export const SLEEPERS = 48;
 /** Counts finished requests; the caller's thread waits on it. */
 export const DONE_SEQUENCE = 64;
-/** 1 asks every worker to leave its serving loop. */
-export const STOP = 80;
-/** Workers that have entered the serve task, and -1 when one of them failed to; all start together. */
+/** Workers that have entered the serve task, or far below zero when one of them failed to; all start together. */
 export const STARTED = 96;
+export const START_FAILED = -(2 ** 30);
 /** Per worker: thread id while serving, else 0. */
 export const WORKER_THREADS = 112; // .. 112 + MAX_THREADS
 /** Per worker: 1 + the slot it works on, else 0. */

@@ -6,7 +6,7 @@ export interface KernelMessage {
   readonly module?: WebAssembly.Module;
 }
 
-/** Answers queries until STOP is set. The task ends at once; the thread then stays in the serving loop. */
+/** Answers queries until the thread is ended. The task itself ends at once; its thread stays in the serving loop. */
 export interface ServeTask {
   readonly kind: 'serve';
   readonly worker: number;

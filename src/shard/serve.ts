@@ -14,7 +14,6 @@ import {
   SLOT_STATE,
   SLOT_WORDS,
   STARTED,
-  STOP,
   WORKER_SLOTS,
   WORKER_THREADS,
 } from '../protocol/control-layout.ts';
@@ -28,8 +27,8 @@ const SPIN_MILLISECONDS = 0.05;
 const MAX_UNITS = 32;
 
 /**
- * Enters the serving loop, once all workers are here: the task returns, and the thread then belongs to the loop until STOP.
- * So piscina sees an idle thread, which does not keep the process alive.
+ * Enters the serving loop, once all workers are here: the task returns, and the thread then belongs to the loop until it is
+ * ended. So piscina sees an idle thread, which does not keep the process alive.
  */
 export async function serve(task: ServeTask): Promise<void> {
   const server = new Server(task);
@@ -43,13 +42,7 @@ export async function serve(task: ServeTask): Promise<void> {
     await delay(1);
   }
   Atomics.store(words, WORKER_THREADS + task.worker, threadId);
-  setImmediate(() => {
-    try {
-      server.run();
-    } finally {
-      Atomics.store(words, WORKER_THREADS + task.worker, 0);
-    }
-  });
+  setImmediate(() => server.run());
 }
 
 /** Takes units from the queue and works on them. */
@@ -74,11 +67,10 @@ export class Server {
     this.#numShards = task.shards.length;
   }
 
-  /** Serves until STOP. */
-  run(): void {
-    const words = this.#words;
-    while (Atomics.load(words, STOP) === 0) {
-      const tail = Atomics.load(words, QUEUE_TAIL);
+  /** Serves until the thread is ended. */
+  run(): never {
+    for (;;) {
+      const tail = Atomics.load(this.#words, QUEUE_TAIL);
       const taken = this.#take(tail);
       if (taken > 0) this.#work(taken);
       else if (taken === 0 && !this.#spin(tail)) this.#sleep(tail);
@@ -122,7 +114,7 @@ export class Server {
   #sleep(tail: number): void {
     const words = this.#words;
     Atomics.add(words, SLEEPERS, 1);
-    if (Atomics.load(words, STOP) === 0) Atomics.wait(words, QUEUE_TAIL, tail);
+    Atomics.wait(words, QUEUE_TAIL, tail);
     Atomics.sub(words, SLEEPERS, 1);
   }
 
@@ -133,14 +125,13 @@ export class Server {
       const number = Math.floor(unit / this.#numShards);
       const slot = (this.#layout.slots >>> 2) + number * SLOT_WORDS;
       Atomics.store(words, WORKER_SLOTS + this.#worker, number + 1);
-      if (!this.#unit(slot, unit % this.#numShards)) return;
+      this.#unit(slot, unit % this.#numShards);
       if (Atomics.sub(words, slot + SLOT_REMAINING, 1) === 1) this.#publish(slot, number);
     }
     Atomics.store(words, WORKER_SLOTS + this.#worker, 0);
   }
 
-  /** Works on one shard of one request; false if it was given up because the request will be started afresh. */
-  #unit(slot: number, shard: number): boolean {
+  #unit(slot: number, shard: number): void {
     const words = this.#words;
     try {
       if (Atomics.compareExchange(words, slot + SLOT_STATE, SLOT_QUEUED, SLOT_PREPARING) === SLOT_QUEUED) {
@@ -152,15 +143,13 @@ export class Server {
         }
       }
       while (Atomics.load(words, slot + SLOT_STATE) === SLOT_PREPARING) {
-        // The thread that prepares it may die; whoever notices that sets STOP, and the request is started afresh.
-        if (Atomics.load(words, STOP) !== 0) return false;
-        Atomics.wait(words, slot + SLOT_STATE, SLOT_PREPARING, 20);
+        // If the thread that prepares it dies, this one is ended too, and the request starts afresh.
+        Atomics.wait(words, slot + SLOT_STATE, SLOT_PREPARING);
       }
       this.#engine.scan(slot, shard);
     } catch (error) {
       this.#engine.fail(slot, error);
     }
-    return true;
   }
 
   #publish(slot: number, number: number): void {

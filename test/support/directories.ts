@@ -24,7 +24,9 @@ export function fingerprint(directory: string): Record<string, string> {
   return Object.fromEntries(
     filesIn(directory).map((name) => [
       name,
-      createHash('sha256').update(readFileSync(join(directory, name))).digest('hex'),
+      createHash('sha256')
+        .update(readFileSync(join(directory, name)))
+        .digest('hex'),
     ]),
   );
 }

@@ -1,0 +1,75 @@
+import { buildIndex, type IndexData, searchMode } from '../../src/coordinator/build.ts';
+import { Serving } from '../../src/coordinator/serving.ts';
+import type { Request } from '../../src/coordinator/slots.ts';
+import { Staging } from '../../src/coordinator/staging.ts';
+import { describe } from '../../src/coordinator/stats.ts';
+import { Threads } from '../../src/coordinator/threads.ts';
+import type { BuildOptions, IndexStats, SearchResult } from '../../src/index.ts';
+import { resolveBuildOptions } from '../../src/protocol/options.ts';
+import { type KernelSource, loadKernels } from '../../src/shard/kernels/load.ts';
+import type { Data } from './vectors.ts';
+
+/** Takes vectors in as `Index.build` does. */
+export async function stage(data: Data, kernels: KernelSource, options: BuildOptions = {}): Promise<Staging> {
+  const { hashing, metric, signal } = options;
+  const staging = new Staging(kernels, {
+    dimensions: data.dimensions,
+    dimensionsPerBlock: hashing === false ? 1 : (hashing?.dimensionsPerBlock ?? 2),
+    normalise: metric === 'cosine',
+    expected: data.count,
+    signal,
+    onProgress: () => {},
+  });
+  await staging.add({ vectors: data.vectors });
+  return staging;
+}
+
+/** What `Index` keeps private: an index with its threads within reach, so that a test can end them. */
+export class LiveIndex implements AsyncDisposable {
+  readonly data: IndexData;
+  readonly threads: Threads;
+  readonly serving: Serving;
+  readonly #kernels: KernelSource;
+
+  private constructor(data: IndexData, threads: Threads, serving: Serving, kernels: KernelSource) {
+    this.data = data;
+    this.threads = threads;
+    this.serving = serving;
+    this.#kernels = kernels;
+  }
+
+  static async build(data: Data, options: BuildOptions = {}): Promise<LiveIndex> {
+    const resolved = resolveBuildOptions({ threads: 2, ...options });
+    const kernels = loadKernels();
+    const staging = await stage(data, kernels, resolved);
+    const threads = new Threads(resolved.threads!);
+    const built = await buildIndex(staging, { threads, kernels, options: resolved, report: () => {} });
+    const serving = await Serving.start(built, threads, kernels, resolved.maxInFlight!);
+    return new LiveIndex(built, threads, serving, kernels);
+  }
+
+  request(k: number, limit = 4 * k, numLeavesToSearch = 4, exact = false): Request {
+    const { size, numLeaves } = this.data;
+    const most = Math.min(k, size);
+    const leaves = Math.min(numLeaves, numLeavesToSearch);
+    const mode = searchMode(this.data, exact);
+    return { mode, k: most, limit: Math.min(Math.max(most, limit), size), numLeavesToSearch: exact ? 0 : leaves };
+  }
+
+  async search(query: ArrayLike<number>, request = this.request(10)): Promise<SearchResult> {
+    const [result] = await this.serving.run({ count: 1, row: () => query }, request, undefined);
+    return result!;
+  }
+
+  batch(queries: readonly ArrayLike<number>[], request = this.request(10)): Promise<SearchResult[]> {
+    return this.serving.run({ count: queries.length, row: (i) => queries[i]! }, request, undefined);
+  }
+
+  stats(): IndexStats {
+    return describe(this.data, this.serving, this.threads, this.#kernels.tier);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.serving.stop();
+  }
+}
