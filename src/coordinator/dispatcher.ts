@@ -132,6 +132,8 @@ export class Dispatcher {
       this.#slots.reset(slot);
       this.#slots.enqueue(slot);
     }
+    // The workers may be asleep already, and there may be nothing more to submit.
+    this.#slots.wake();
     this.#paused = false;
     this.#submit();
   }

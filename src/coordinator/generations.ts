@@ -56,17 +56,18 @@ export async function replaceCurrent(directory: string, write: (folder: string) 
     await mkdir(directory, { recursive: true });
     const before = await readCurrentOrDamaged(directory);
     const temporary = join(directory, `.scannery-${process.pid}-${randomName()}.tmp`);
+    const pointer = `${temporary.slice(0, -4)}0.tmp`;
     await mkdir(temporary);
-    let generation = before + 1;
+    let generation = 0;
     try {
       await write(temporary);
       await syncDirectory(temporary);
-      generation = await claim(directory, temporary, generation);
-      const pointer = `${temporary.slice(0, -4)}0.tmp`;
+      generation = await claim(directory, temporary, before + 1);
       await writeText(pointer, currentText(generation));
       await rename(pointer, join(directory, CURRENT));
     } catch (error) {
-      await rm(temporary, { recursive: true, force: true });
+      const made = [temporary, pointer, ...(generation > 0 ? [generationPath(directory, generation)] : [])];
+      for (const path of made) await rm(path, { recursive: true, force: true });
       throw error;
     }
     await syncDirectory(directory);

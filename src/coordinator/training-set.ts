@@ -8,7 +8,7 @@ import type { Segment } from './staging.ts';
 
 const ROWS_PER_TURN = 4096;
 
-/** A sample of the vectors in a memory of its own, for training. Rows are in row order. */
+/** A sample of the vectors in a memory of its own, for training. */
 export class TrainingSet {
   readonly memory: WebAssembly.Memory;
   readonly kernels: Kernels;
@@ -37,18 +37,21 @@ export class TrainingSet {
     this.kernels = bindKernels(source, this.memory);
   }
 
-  /** Copies a seeded sample of the staged rows in; other work of the thread gets its turn now and then. */
+  /**
+   * Copies a seeded sample of the staged rows in, in random order, so that its first part is a sample too. Other work of the
+   * thread gets its turn now and then.
+   */
   async fill(segments: readonly Segment[], size: number, seed: number): Promise<void> {
     const { stride } = this;
-    const sample = new Random(seed).sample(size, this.count);
-    let i = 0;
-    for (const segment of segments) {
-      const from = new Float32Array(segment.memory.buffer);
-      for (; i < this.count && sample[i]! < segment.firstRow + segment.count; i++) {
-        const at = (segment.rows >>> 2) + (sample[i]! - segment.firstRow) * stride;
-        this.#views.f32.set(from.subarray(at, at + stride), (this.rows >>> 2) + i * stride);
-        if (i % ROWS_PER_TURN === 0) await nextTurn();
-      }
+    const random = new Random(seed);
+    const sample = random.shuffle(random.sample(size, this.count));
+    const sources = segments.map((segment) => new Float32Array(segment.memory.buffer));
+    for (let i = 0; i < this.count; i++) {
+      const row = sample[i]!;
+      const s = segments.findLastIndex((segment) => segment.firstRow <= row);
+      const at = (segments[s]!.rows >>> 2) + (row - segments[s]!.firstRow) * stride;
+      this.#views.f32.set(sources[s]!.subarray(at, at + stride), (this.rows >>> 2) + i * stride);
+      if (i % ROWS_PER_TURN === 0) await nextTurn();
     }
   }
 

@@ -35,4 +35,15 @@ export class Random {
     }
     return Uint32Array.from(chosen).sort();
   }
+
+  /** Puts the array into random order, in place (Fisher and Yates); returns it. */
+  shuffle<T extends Uint32Array>(array: T): T {
+    for (let i = array.length - 1; i > 0; i--) {
+      const j = this.below(i + 1);
+      const held = array[i]!;
+      array[i] = array[j]!;
+      array[j] = held;
+    }
+    return array;
+  }
 }
