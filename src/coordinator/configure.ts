@@ -45,7 +45,7 @@ export function configure(size: number, options: BuildOptions): IndexConfig {
 }
 
 function withLeaves(tree: ResolvedTree, size: number): ResolvedTree & { readonly numLeaves: number } {
-  const numLeaves = Math.min(size, tree.numLeaves ?? Math.max(1, Math.round(2 * Math.sqrt(size))));
+  const numLeaves = Math.min(size, tree.numLeaves ?? Math.max(1, Math.round(1.7 * Math.sqrt(size))));
   return { ...tree, numLeaves };
 }
 

@@ -6,8 +6,6 @@ import { type Threads, throwIfAborted } from './threads.ts';
 import type { TrainingSet } from './training-set.ts';
 
 const ROWS_PER_CHUNK = 1024;
-/** The first third of the iterations looks at this many rows per leaf at the most. */
-const EARLY_ROWS_PER_LEAF = 32;
 /** k-means++ looks at this many rows per leaf at the most; more do not give better seeds. */
 const SEEDING_ROWS_PER_LEAF = 20;
 
@@ -39,7 +37,7 @@ export async function trainTree(
   await trainer.seed(options.seeding!, new Random(seed));
   for (let iteration = 0; iteration < options.trainingIterations!; iteration++) {
     context.onProgress(iteration, options.trainingIterations!);
-    await trainer.iterate(iteration < options.trainingIterations! / 3);
+    await trainer.iterate();
   }
   context.onProgress(options.trainingIterations!, options.trainingIterations!);
   return trainer.finish(options.minPartitionSize!);
@@ -53,15 +51,12 @@ class TreeTrainer {
   readonly #centroids: number;
   readonly #biases: number;
   readonly #starts: number;
-  /** Rows that the present iteration looks at. */
-  #active: number;
 
   constructor(set: TrainingSet, numLeaves: number, spherical: boolean, context: TrainingContext) {
     this.#set = set;
     this.#context = context;
     this.#spherical = spherical;
     this.#numLeaves = numLeaves;
-    this.#active = set.count;
     this.#centroids = set.allocate(numLeaves * set.stride * 4);
     this.#biases = set.allocate(numLeaves * 4);
     this.#starts = set.allocate((numLeaves + 1) * 4);
@@ -100,10 +95,8 @@ class TreeTrainer {
     }
   }
 
-  /** One iteration over all rows or, early on, when centroids still move far, over the first part of them. */
-  async iterate(early: boolean): Promise<void> {
+  async iterate(): Promise<void> {
     const { memory, rows, stride, members } = this.#set;
-    this.#active = early ? Math.min(this.#set.count, this.#numLeaves * EARLY_ROWS_PER_LEAF) : this.#set.count;
     await this.#assign();
     this.#group();
     if (this.#repair()) this.#group();
@@ -121,7 +114,6 @@ class TreeTrainer {
   /** Assigns once more and drops the leaves that hold fewer than `least` vectors of the sample. */
   async finish(least: number): Promise<Centroids> {
     const { stride } = this.#set;
-    this.#active = this.#set.count;
     await this.#assign();
     this.#group();
     const { u32, f32 } = this.#set.views;
@@ -142,8 +134,7 @@ class TreeTrainer {
   }
 
   async #assign(): Promise<void> {
-    const { memory, rows, stride, leaves, scores, kernels: own } = this.#set;
-    const count = this.#active;
+    const { memory, rows, count, stride, leaves, scores, kernels: own } = this.#set;
     const { kernels, threads, signal } = this.#context;
     own.halfNorms(this.#centroids, this.#numLeaves, stride, this.#biases);
     await threads.runPhase(
@@ -163,10 +154,10 @@ class TreeTrainer {
     const members = this.#set.members >>> 2;
     const starts = this.#starts >>> 2;
     const next = new Uint32Array(this.#numLeaves + 1);
-    for (let i = 0; i < this.#active; i++) next[u32[leaves + i]! + 1]!++;
+    for (let i = 0; i < this.#set.count; i++) next[u32[leaves + i]! + 1]!++;
     for (let leaf = 0; leaf < this.#numLeaves; leaf++) next[leaf + 1]! += next[leaf]!;
     u32.set(next, starts);
-    for (let i = 0; i < this.#active; i++) u32[members + next[u32[leaves + i]!]!++] = i;
+    for (let i = 0; i < this.#set.count; i++) u32[members + next[u32[leaves + i]!]!++] = i;
   }
 
   /** Gives each empty leaf every second vector of one of the largest leaves; returns whether there was any. */

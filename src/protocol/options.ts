@@ -16,7 +16,7 @@ import { MAX_DIMENSIONS, METRICS, type Metric } from './metrics.ts';
 
 /** How the index is partitioned (ScaNN's tree). */
 export interface TreeOptions {
-  /** Leaves of the tree, 1 to 1,000,000. Default: about twice the square root of the number of vectors. */
+  /** Leaves of the tree, 1 to 1,000,000. Default: 1.7 times the square root of the number of vectors. */
   numLeaves?: number | undefined;
   /** Vectors that k-means is trained on, sampled. Default 100,000. */
   trainingSampleSize?: number | undefined;

@@ -28,14 +28,18 @@ export class ShardScratch {
   /** Makes room for tables of `tablesBytes`, `numLeaves` chosen leaves and `limit` candidates. */
   reserve(tablesBytes: number, numLeaves: number, limit: number): void {
     if (tablesBytes <= this.#tablesBytes && numLeaves <= this.#numLeaves && limit <= this.#limit) return;
-    this.#tablesBytes = Math.max(tablesBytes, this.#tablesBytes);
-    this.#numLeaves = powerOfTwo(Math.max(numLeaves, this.#numLeaves));
-    this.#limit = powerOfTwo(Math.max(limit, this.#limit));
+    const tablesRoom = Math.max(tablesBytes, this.#tablesBytes);
+    const leavesRoom = powerOfTwo(Math.max(numLeaves, this.#numLeaves));
+    const limitRoom = powerOfTwo(Math.max(limit, this.#limit));
     const stateBytes = align(STATE_BYTES);
-    const tables = align(this.#tablesBytes);
-    const leaves = align(this.#numLeaves * LEAF_ENTRY_BYTES);
-    const keys = align((2 * this.#limit + BUFFER_SLACK) * 8);
-    this.state = allocate(this.memory, stateBytes + tables + leaves + keys + this.#limit * 8);
+    const tables = align(tablesRoom);
+    const leaves = align(leavesRoom * LEAF_ENTRY_BYTES);
+    const keys = align((2 * limitRoom + BUFFER_SLACK) * 8);
+    // If this throws, what there was before stays in use.
+    this.state = allocate(this.memory, stateBytes + tables + leaves + keys + limitRoom * 8);
+    this.#tablesBytes = tablesRoom;
+    this.#numLeaves = leavesRoom;
+    this.#limit = limitRoom;
     this.tables = this.state + stateBytes;
     this.leaves = this.tables + tables;
     this.keys = this.leaves + leaves;
