@@ -7,7 +7,7 @@ export const ERROR_CODES = {
     'An id is not a string, safe integer or 64-bit bigint, or the number of ids differs from the number of vectors.',
   SCANNERY_DUPLICATE_ID: 'Two vectors were given the same id.',
   SCANNERY_NOT_SUPPORTED: 'The option is known, but this version or this index cannot serve it.',
-  SCANNERY_CLOSED: 'The index was closed before the call, or while it waited.',
+  SCANNERY_CLOSED: 'The index was closed before the call.',
   SCANNERY_ABORTED: "The call's AbortSignal was aborted.",
   SCANNERY_WORKER_FAILED: 'A worker thread died, and the work it held could not be done by another.',
   SCANNERY_OUT_OF_MEMORY: 'A shard or a request does not fit the memory that WebAssembly can address (4 GiB).',

@@ -1,0 +1,114 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const STATEMENT =
+  /^\s*(?:import|export)\b[^'"`;]*?\bfrom\s*['"]([^'"]+)['"]|^\s*import\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/gm;
+
+function importsOf(file: string): string[] {
+  return Array.from(readFileSync(file, 'utf8').matchAll(STATEMENT), (match) => (match[1] ?? match[2] ?? match[3])!);
+}
+
+/** Source files below a folder, by their path from the root. */
+function sources(folder: string): string[] {
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => /(?<!\.d)\.m?[jt]s$/.test(name) && statSync(join(root, folder, name)).isFile())
+    .map((name) => join(folder, name));
+}
+
+/** What a file imports of this project, by path from the root, and the packages that it imports. */
+function dependencies(file: string): { internal: string[]; packages: string[] } {
+  const all = importsOf(join(root, file));
+  const internal = all.filter((name) => name.startsWith('.'));
+  return {
+    internal: internal.map((name) => relative(root, resolve(root, dirname(file), name))),
+    packages: all.filter((name) => !name.startsWith('.') && !name.startsWith('node:')),
+  };
+}
+
+const LAYERS: Record<string, string[]> = {
+  'src/protocol': ['src/protocol'],
+  'src/shard': ['src/protocol', 'src/shard'],
+  'src/coordinator': ['src/protocol', 'src/shard', 'src/coordinator'],
+};
+
+describe.each(Object.keys(LAYERS))('%s', (layer) => {
+  const files = sources(layer);
+
+  it('has files to look at', () => {
+    expect(files.length).toBeGreaterThan(5);
+    expect(files.flatMap((file) => dependencies(file).internal).length).toBeGreaterThan(5);
+  });
+
+  it.each(files)('%s imports nothing from layers above', (file) => {
+    const allowed = LAYERS[layer]!;
+    const outside = dependencies(file).internal.filter(
+      (path) => !allowed.some((folder) => path.startsWith(`${folder}/`)),
+    );
+    expect(outside).toEqual([]);
+  });
+
+  it('names every file that it imports with its extension', () => {
+    const without = files
+      .filter((file) => !file.includes('/assembly/'))
+      .flatMap((file) => dependencies(file).internal.filter((path) => !/\.[jt]s$/.test(path)));
+    expect(without).toEqual([]);
+  });
+});
+
+const users = (name: string): string[] => sources('src').filter((file) => dependencies(file).packages.includes(name));
+
+it('only threads.ts knows piscina', () => {
+  expect(users('piscina')).toEqual(['src/coordinator/threads.ts']);
+});
+
+it('only file-format.ts knows msgpackr', () => {
+  expect(users('msgpackr')).toEqual(['src/protocol/file-format.ts']);
+});
+
+it('the source imports no package that is not a dependency', () => {
+  const { dependencies: declared } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const used = new Set(sources('src').flatMap((file) => dependencies(file).packages));
+  expect([...used].sort()).toEqual(Object.keys(declared).sort());
+});
+
+it('index.ts imports from the layers, and nothing imports it', () => {
+  expect(dependencies('src/index.ts').internal.length).toBeGreaterThan(0);
+  const importers = sources('src').filter((file) => dependencies(file).internal.includes('src/index.ts'));
+  expect(importers).toEqual([]);
+});
+
+describe('scripts', () => {
+  it.each(sources('scripts'))('%s uses the package by its front door only', (file) => {
+    const inside = dependencies(file).internal.filter(
+      (path) => path !== 'src/index.ts' && !/^(scripts|test\/support)\//.test(path),
+    );
+    expect(inside).toEqual([]);
+  });
+});
+
+it('no cycle leads from a source file back to itself', () => {
+  const graph = new Map(
+    sources('src')
+      .filter((file) => !file.includes('/assembly/'))
+      .map((file) => [file, valueImports(file)]),
+  );
+  const done = new Set<string>();
+  const visit = (file: string, path: readonly string[]): void => {
+    expect(path, `${[...path, file].join(' > ')}`).not.toContain(file);
+    if (done.has(file)) return;
+    for (const next of graph.get(file) ?? []) visit(next, [...path, file]);
+    done.add(file);
+  };
+  for (const file of graph.keys()) visit(file, []);
+  expect(done.size).toBeGreaterThan(20);
+});
+
+/** Imports of values; those of types alone are gone at run time. */
+function valueImports(file: string): string[] {
+  const text = readFileSync(join(root, file), 'utf8').replaceAll(/^(?:import|export) type\b[^;]*;/gm, '');
+  const names = Array.from(text.matchAll(STATEMENT), (match) => (match[1] ?? match[2] ?? match[3])!);
+  return names.filter((name) => name.startsWith('.')).map((name) => relative(root, resolve(root, dirname(file), name)));
+}
