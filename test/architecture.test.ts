@@ -89,6 +89,21 @@ describe('scripts', () => {
   });
 });
 
+describe('files of src', () => {
+  const files = sources('src');
+
+  it('are many, and have at most 300 lines each', () => {
+    expect(files.length).toBeGreaterThanOrEqual(60);
+    const lines = (file: string): number => readFileSync(join(root, file), 'utf8').split('\n').length - 1;
+    expect(files.filter((file) => lines(file) > 300)).toEqual([]);
+  });
+
+  it('have kebab-case names, as have their folders', () => {
+    const names = files.flatMap((file) => file.split(/[\\/]/));
+    expect(names.filter((name) => !/^[a-z0-9]+(-[a-z0-9]+)*(\.ts)?$/.test(name))).toEqual([]);
+  });
+});
+
 it('no cycle leads from a source file back to itself', () => {
   const graph = new Map(
     sources('src')

@@ -182,6 +182,6 @@ describe.each<[string, BuildOptions, Float32Array]>([
     const batch = Array.from({ length: 500 }, (_, i) => (i === 300 ? fine.with(0, Number.NaN) : fine));
     expect(await failureOf(index.searchBatch(batch))).toMatchObject({ code: 'SCANNERY_INVALID_VECTOR', row: 300 });
     expect((await index.search(fine)).ids).toHaveLength(Math.min(10, index.size));
-    expect(index.stats().queries).toMatchObject({ inFlight: 0, waitingCalls: 0 });
+    await expect.poll(() => index.stats().queries).toMatchObject({ inFlight: 0, waitingCalls: 0 });
   });
 });
