@@ -22,12 +22,17 @@ import type { QueryCounters, SearchResult } from './types.ts';
 /** Queries of one waiting call that are submitted before the next call gets its turn. */
 const TURN = 64;
 
+/** How long the caller's thread polls for an answer before it sleeps; waking it takes about a tenth of that. */
+const POLL_MILLISECONDS = 0.5;
+
 export interface DispatcherOptions {
   readonly dimensions: number;
   readonly stride: number;
   readonly normalise: boolean;
   readonly kernelMetric: number;
   readonly ids: IdColumn;
+  /** Whether the workers leave a core to this thread, which may then poll for a moment rather than sleep. */
+  readonly spareCore: boolean;
 }
 
 /** A query in a slot. */
@@ -193,12 +198,23 @@ export class Dispatcher {
         this.#submit();
         if (this.#inFlight === 0) break;
       }
+      if (this.#options.spareCore && (await this.#poll(words, seen))) continue;
       const wait = Atomics.waitAsync(words, DONE_SEQUENCE, seen);
       // More is ready already: give the event loop its turn first.
       if (wait.async) await wait.value;
       else await nextTurn();
     }
     this.#watching = false;
+  }
+
+  /** Looks for an answer once per turn of the event loop, for a moment; returns whether one came. */
+  async #poll(words: Int32Array, seen: number): Promise<boolean> {
+    const end = performance.now() + POLL_MILLISECONDS;
+    do {
+      await nextTurn();
+      if (Atomics.load(words, DONE_SEQUENCE) !== seen) return true;
+    } while (performance.now() < end);
+    return false;
   }
 
   /** Answers every query that is ready; returns how many. */

@@ -29,6 +29,7 @@ export class Serving {
   readonly #threads: Threads;
   readonly #kernels: KernelSource;
   readonly #slots: Slots;
+  readonly #spareCore: boolean;
   #recovery: Promise<void> | null = null;
   #failure: ScanneryError | null = null;
   #stopped = false;
@@ -37,11 +38,12 @@ export class Serving {
     this.#data = data;
     this.#threads = threads;
     this.#kernels = kernels;
+    this.#spareCore = threads.count < availableParallelism();
     const layout = layOutControl(data.control, data.model, data, maxInFlight, threads.count);
     this.#slots = new Slots(data.control, layout, data);
     this.dispatcher = new Dispatcher(this.#slots, {
       ...{ dimensions: data.dimensions, stride: data.stride, normalise: data.metric === 'cosine' },
-      ...{ kernelMetric: kernelMetric(data.metric), ids: data.ids },
+      ...{ kernelMetric: kernelMetric(data.metric), ids: data.ids, spareCore: this.#spareCore },
     });
   }
 
@@ -99,7 +101,7 @@ export class Serving {
     const threads = this.#threads.count;
     const base = {
       ...{ kernels: this.#kernels, control, shards, layout: this.#slots.layout, threads },
-      spareCore: threads < availableParallelism(),
+      spareCore: this.#spareCore,
     };
     const alive = await this.#threads.serve(
       (worker) => ({ kind: 'serve', worker, ...base }),

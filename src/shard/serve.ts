@@ -20,8 +20,8 @@ import {
 import type { ServeTask } from '../protocol/messages.ts';
 import { QueryEngine } from './query.ts';
 
-/** How long a worker with a core of its own looks for work before it sleeps: about what waking a thread costs. */
-const SPIN_MILLISECONDS = 0.05;
+/** How long a worker with a core of its own looks for work before it sleeps: a few times what waking a thread costs. */
+const SPIN_MILLISECONDS = 0.2;
 
 /** Units that a worker takes at once at the most: enough to make the queue's cost vanish, few enough to share the rest. */
 const MAX_UNITS = 32;

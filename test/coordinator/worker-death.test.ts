@@ -133,7 +133,14 @@ it('fails a query that has been at two dead threads, and starts the others again
   // No thread serves here, so nothing is answered in between.
   const { data: built, slots, server } = new InlineServer(await buildInline(data, options));
   const { dimensions, stride, ids } = built;
-  const dispatcher = new Dispatcher(slots, { dimensions, stride, ids, normalise: false, kernelMetric: METRIC_DOT });
+  const dispatcher = new Dispatcher(slots, {
+    dimensions,
+    stride,
+    ids,
+    normalise: false,
+    spareCore: false,
+    kernelMetric: METRIC_DOT,
+  });
   const request = { mode: MODE_HASHED, k: 10, limit: 40, numLeavesToSearch: 4 };
   const search = (i: number): Promise<SearchResult[]> =>
     dispatcher.run({ count: 1, row: () => queries[i]! }, request, undefined);
