@@ -22,8 +22,8 @@ import type { QueryCounters, SearchResult } from './types.ts';
 /** Queries of one waiting call that are submitted before the next call gets its turn. */
 const TURN = 64;
 
-/** How long the caller's thread polls for an answer before it sleeps; waking it takes about a tenth of that. */
-const POLL_MILLISECONDS = 0.5;
+/** How long the caller's thread polls for an answer before it sleeps; most approximate searches end within it. */
+const POLL_MILLISECONDS = 1;
 
 export interface DispatcherOptions {
   readonly dimensions: number;
