@@ -2,7 +2,14 @@ import { MODE_CODES, MODE_EXACT, MODE_HASHED, MODE_LEAVES } from '../protocol/co
 import type { ShardPlan, StagedSegment } from '../protocol/messages.ts';
 import type { Metric } from '../protocol/metrics.ts';
 import { type BuildOptions, type BuildProgress, resolveTreeOptions } from '../protocol/options.ts';
-import { METRIC_L2, RESERVED_BYTES, TOP_WORD } from '../protocol/shard-layout.ts';
+import {
+  METRIC_L2,
+  MODEL_CENTROID_BIAS,
+  MODEL_CENTROIDS,
+  MODEL_HEADER_BYTES,
+  RESERVED_BYTES,
+  TOP_WORD,
+} from '../protocol/shard-layout.ts';
 import { align, allocate, createMemory } from '../shard/arena.ts';
 import type { KernelSource } from '../shard/kernels/load.ts';
 import { layOutShard } from '../shard/shard-image.ts';
@@ -158,7 +165,7 @@ async function encode(
   let before = 0;
   for (const segment of staged) {
     const { memory, rows, count } = segment;
-    const header = new Uint32Array(memory.buffer, segment.assignment, 16);
+    const header = new Uint32Array(memory.buffer, segment.assignment, MODEL_HEADER_BYTES >>> 2);
     const result = await threads.runPhase(
       {
         ...{ kind: 'encode', kernels, chunks: Math.ceil(count / ROWS_PER_CHUNK), rowsPerChunk: ROWS_PER_CHUNK },
@@ -171,7 +178,7 @@ async function encode(
           numLeaves: model.numLeaves,
           leafCounts,
         },
-        ...{ centroids: header[2]!, biases: header[3]! },
+        ...{ centroids: header[MODEL_CENTROIDS >>> 2]!, biases: header[MODEL_CENTROID_BIAS >>> 2]! },
         ...{ weight: anisotropicWeight(staging.dimensions, threshold), hashing: config.hashing !== false },
         ...{ leaves: segment.leaves, codes: segment.codes, codeBytes: Math.ceil(model.blocks / 2) },
         ...{ codeBiases: segment.codeBiases, scratch: allocate(memory, scratchBytes * threads.count), scratchBytes },

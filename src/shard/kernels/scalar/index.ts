@@ -1,6 +1,6 @@
+import { xxh32 } from '../../../protocol/xxh32.ts';
 import { Views } from '../../views.ts';
 import type { Kernels } from '../kernels.ts';
-import { xxh32 } from './checksum.ts';
 import { accumulateBlock, gatherBlock, toResiduals } from './codebook.ts';
 import { encodeRows, placeCodes } from './encode.ts';
 import { prepareQuery } from './prepare.ts';
@@ -42,6 +42,9 @@ export function createScalarKernels(memory: WebAssembly.Memory): Kernels {
     selectTop: bind(selectTop),
     sortDescending: bind(sortDescending),
     compact: bind(compact),
-    xxh32: bind(xxh32),
+    // As from WebAssembly, the u32 comes out as a signed number.
+    xxh32: bind(
+      ({ u8 }, bytes: number, length: number, seed: number) => xxh32(u8, bytes >>> 0, length >>> 0, seed) | 0,
+    ),
   };
 }

@@ -1,3 +1,4 @@
+import { highOfScore, scoreOfHigh } from '../../../protocol/order.ts';
 import {
   LEAF_ENTRY_BYTES,
   METRIC_L2,
@@ -22,7 +23,6 @@ import {
   TABLES_SCALE,
 } from '../../../protocol/shard-layout.ts';
 import type { Views } from '../../views.ts';
-import { highOf, scoreOf } from './order.ts';
 import { selectTop, sortDescending } from './select.ts';
 import { dot } from './vector.ts';
 
@@ -63,14 +63,14 @@ export function prepareQuery(
   const centroids = u32[(model + MODEL_CENTROIDS) >>> 2]!;
   for (let i = 0, at = free >>> 2; i < numLeaves; i++, at += 2) {
     u32[at] = ~i;
-    u32[at + 1] = highOf(fround(dot(views, routed, centroids + i * stride * 4, stride) - f32[biases + i]!));
+    u32[at + 1] = highOfScore(fround(dot(views, routed, centroids + i * stride * 4, stride) - f32[biases + i]!));
   }
   selectTop(views, free, numLeaves, numLeavesToSearch);
   sortDescending(views, free, numLeavesToSearch);
   for (let i = 0, at = free >>> 2; i < numLeavesToSearch; i++, at += 2) {
     const entry = (leaves + i * LEAF_ENTRY_BYTES) >>> 2;
     u32[entry] = ~u32[at]!;
-    f32[entry + 1] = scoreOf(u32[at + 1]!);
+    f32[entry + 1] = scoreOfHigh(u32[at + 1]!);
   }
 }
 

@@ -1,3 +1,4 @@
+import { highOfScore, scoreOfHigh } from '../../../protocol/order.ts';
 import {
   BLOCK_LANES,
   BUFFER_SLACK,
@@ -19,7 +20,6 @@ import {
   TABLES_SCALE,
 } from '../../../protocol/shard-layout.ts';
 import type { Views } from '../../views.ts';
-import { highOf, scoreOf } from './order.ts';
 import { compact } from './select.ts';
 
 const fround = Math.fround;
@@ -33,7 +33,7 @@ const LANE_OF = Uint8Array.from(sums, (_, k) => (k & 16) + 2 * (k & 7) + ((k >> 
 // arithmetic of its score is rounded. Hence the margin, which grows with the magnitudes that are added.
 function integerThreshold(high: number, low: number, base: number, scale: number): number {
   if (high === 0 && low === 0) return -32768;
-  const least = scoreOf(high);
+  const least = scoreOfHigh(high);
   const margin = fround(fround(Math.abs(least) + Math.abs(base)) * MARGIN);
   const units = fround(fround(fround(least - base) - margin) * scale);
   if (!(units > -32700)) return -32768;
@@ -115,7 +115,7 @@ export function scanLeaves(
           const lane = pos + LANE_OF[k]!;
           if (sums[k]! < least || lane >= count) continue;
           const low = ~u32[locals + lane]! >>> 0;
-          const high = highOf(fround(base + fround(sums[k]! * inverse)));
+          const high = highOfScore(fround(base + fround(sums[k]! * inverse)));
           if (high < floorHigh || (high === floorHigh && low <= floorLow)) continue;
           u32[out + 2 * held] = low;
           u32[out + 2 * held + 1] = high;

@@ -1,3 +1,4 @@
+import { highOfScore } from '../../../protocol/order.ts';
 import {
   BUFFER_SLACK,
   CODEC_INT8,
@@ -19,7 +20,6 @@ import {
   STATE_FLOOR,
 } from '../../../protocol/shard-layout.ts';
 import type { Views } from '../../views.ts';
-import { highOf } from './order.ts';
 import { compact } from './select.ts';
 import { scoreRow } from './vector.ts';
 
@@ -67,7 +67,7 @@ function offer(
 ): number {
   const { u32 } = views;
   const floor = (state + STATE_FLOOR) >>> 2;
-  const high = highOf(scoreLocal(views, shard, query, local));
+  const high = highOfScore(scoreLocal(views, shard, query, local));
   const low = ~local >>> 0;
   if (high < u32[floor + 1]! || (high === u32[floor + 1]! && low <= u32[floor]!)) return held;
   const at = (keys >>> 2) + 2 * held;
@@ -134,7 +134,7 @@ export function rescore(views: Views, shard: number, query: number, keys: number
   for (let i = 0, at = keys >>> 2; i < count; i++, at += 2) {
     const local = ~u32[at]! >>> 0;
     u32[at] = ~rowOf(u32, shard, local);
-    u32[at + 1] = highOf(scoreLocal(views, shard, query, local));
+    u32[at + 1] = highOfScore(scoreLocal(views, shard, query, local));
   }
 }
 
