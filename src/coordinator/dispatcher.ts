@@ -191,6 +191,8 @@ export class Dispatcher {
   async #watch(): Promise<void> {
     if (this.#watching) return;
     this.#watching = true;
+    // Nothing is answered within the call that submits: an abort right behind it must find the call unsettled.
+    await undefined;
     while (this.#inFlight > 0) {
       const { words } = this.#slots;
       const seen = Atomics.load(words, DONE_SEQUENCE);
