@@ -88,7 +88,9 @@ export class SavedFile {
         const bytes = Buffer.alloc(length);
         await handle.read(bytes, 0, length, PREAMBLE_BYTES);
         const header = decodeHeader(bytes, checksum, kind, path);
-        const end = Math.max(0, ...header.sections.map((section) => section.offset + section.length));
+        // An empty section at the end starts where the file would go on.
+        const filled = header.sections.filter((section) => section.length > 0);
+        const end = Math.max(0, ...filled.map((section) => section.offset + section.length));
         if (size < end) throw truncated(path, end, size);
         return new SavedFile(path, handle, header);
       } catch (error) {

@@ -8,6 +8,7 @@ import { RESERVED_BYTES, SHARD_COUNT, SHARD_DATA_END, SHARD_STRIDE, TOP_WORD } f
 import { createMemory } from '../shard/arena.ts';
 import type { KernelSource } from '../shard/kernels/load.ts';
 import type { IndexData } from './build.ts';
+import type { Companion, CompanionName } from './companion.ts';
 import { plainSection, SavedFile } from './files.ts';
 import { generationPath, readCurrent } from './generations.ts';
 import { type IdKind, openIdColumn } from './id-column.ts';
@@ -23,29 +24,52 @@ interface Meta
 
 /** Reads a saved index into shared memory. */
 export async function openIndex(directory: unknown, kernels: KernelSource, options: OpenOptions): Promise<IndexData> {
-  const path = text(directory, 'directory');
-  const files = await openFiles(path);
+  return withFiles(directory, undefined, (files) => readFiles(files, kernels, options));
+}
+
+/** Reads a saved index into shared memory, and the companion that was saved with it. */
+export async function openIndexAndCompanion(
+  directory: unknown,
+  kernels: KernelSource,
+  options: OpenOptions,
+  wanted: CompanionName,
+): Promise<{ data: IndexData } & Pick<Companion, 'meta'> & { parts: Uint8Array[] }> {
+  return withFiles(directory, wanted, async (files) => {
+    const companion = files.at(-1)!;
+    const data = await readFiles(files.slice(0, -1), kernels, options);
+    return { data, meta: companion.header.meta, parts: await readParts(companion, 0, options) };
+  });
+}
+
+async function withFiles<T>(
+  directory: unknown,
+  wanted: CompanionName | undefined,
+  read: (files: readonly SavedFile[]) => Promise<T>,
+): Promise<T> {
+  const files = await openFiles(text(directory, 'directory'), wanted);
   try {
-    return await readFiles(files, kernels, options);
+    return await read(files);
   } finally {
     await Promise.all(files.map((file) => file.close()));
   }
 }
 
-/** Opens every file of the current generation: the index file, then the shards. */
-async function openFiles(directory: string): Promise<SavedFile[]> {
+/** Opens every file of the current generation: the index file, then the shards, then the companion that is wanted, if any. */
+async function openFiles(directory: string, wanted: CompanionName | undefined): Promise<SavedFile[]> {
   for (;;) {
     const generation = await readCurrent(directory);
     if (generation === null) {
-      throw new ScanneryError('SCANNERY_NOT_FOUND', `${directory} holds no saved index`, { path: directory });
+      const message = `${directory} holds no saved ${wanted?.kind ?? 'index'}`;
+      throw new ScanneryError('SCANNERY_NOT_FOUND', message, { path: directory });
     }
     const folder = generationPath(directory, generation);
     const files: SavedFile[] = [];
+    let shards = Number.POSITIVE_INFINITY;
     try {
       files.push(await SavedFile.open(join(folder, INDEX_FILE), INDEX_KIND));
-      const { shardSizes } = checkMeta(files[0]!);
-      for (let s = 0; s < shardSizes.length; s++)
-        files.push(await SavedFile.open(join(folder, shardFile(s)), SHARD_KIND));
+      shards = checkMeta(files[0]!).shardSizes.length;
+      for (let s = 0; s < shards; s++) files.push(await SavedFile.open(join(folder, shardFile(s)), SHARD_KIND));
+      if (wanted !== undefined) files.push(await SavedFile.open(join(folder, wanted.name), wanted.kind));
       return files;
     } catch (error) {
       await Promise.all(files.map((file) => file.close()));
@@ -53,6 +77,10 @@ async function openFiles(directory: string): Promise<SavedFile[]> {
       if (!missing) throw error;
       // A save may have replaced the generation since; otherwise a file is gone.
       if ((await readCurrent(directory)) !== generation) continue;
+      if (files.length > shards) {
+        const message = `${directory} holds an index but not a saved ${wanted!.kind}`;
+        throw new ScanneryError('SCANNERY_NOT_FOUND', message, { path: directory, cause: error });
+      }
       throw new ScanneryError('SCANNERY_TRUNCATED', `${error.path} is missing`, { path: error.path!, cause: error });
     }
   }
@@ -77,23 +105,17 @@ function checkMeta(file: SavedFile): Meta {
 async function readFiles(files: readonly SavedFile[], kernels: KernelSource, options: OpenOptions): Promise<IndexData> {
   const [index, ...shardFiles] = files as [SavedFile, ...SavedFile[]];
   const { model, idKind, ...meta } = checkMeta(index);
-  const reading = { verify: options.verifyChecksums!, signal: options.signal };
   const readMemory = async (file: SavedFile): Promise<WebAssembly.Memory> => {
     const length = file.header.sections[0]?.length;
     if (length === undefined) throw damaged(file.path, 'its header');
     const memory = createMemory(length);
-    await file.read(0, memorySection(kernels, memory, RESERVED_BYTES, RESERVED_BYTES + length), reading);
+    await file.read(0, memorySection(kernels, memory, RESERVED_BYTES, RESERVED_BYTES + length), readingOf(options));
     new Int32Array(memory.buffer)[TOP_WORD] = (RESERVED_BYTES + length) | 0;
     return memory;
   };
   const control = await readMemory(index);
   const modelEnd = new Uint32Array(control.buffer)[TOP_WORD]!;
-  const parts: Uint8Array[] = [];
-  for (let i = 1; i < index.header.sections.length; i++) {
-    const part = new Uint8Array(new SharedArrayBuffer(index.header.sections[i]!.length));
-    await index.read(i, plainSection(part), reading);
-    parts.push(part);
-  }
+  const parts = await readParts(index, 1, options);
   const entries = idKind === 'text' ? meta.size + 1 : meta.size;
   if (parts.length > 0 && parts[0]!.length !== entries * 8) throw damaged(index.path, 'the size of its ids');
   const shards: WebAssembly.Memory[] = [];
@@ -109,3 +131,16 @@ async function readFiles(files: readonly SavedFile[], kernels: KernelSource, opt
   }
   return { ...meta, model, control, modelEnd, shards, ids: openIdColumn(idKind, meta.size, parts) };
 }
+
+/** The sections of a file from one on, each in shared memory of its own. */
+async function readParts(file: SavedFile, from: number, options: OpenOptions): Promise<Uint8Array[]> {
+  const parts: Uint8Array[] = [];
+  for (let i = from; i < file.header.sections.length; i++) {
+    const part = new Uint8Array(new SharedArrayBuffer(file.header.sections[i]!.length));
+    await file.read(i, plainSection(part), readingOf(options));
+    parts.push(part);
+  }
+  return parts;
+}
+
+const readingOf = (options: OpenOptions) => ({ verify: options.verifyChecksums!, signal: options.signal });

@@ -3,6 +3,7 @@ import { text } from '../protocol/check.ts';
 import { RESERVED_BYTES, SHARD_DATA_END } from '../protocol/shard-layout.ts';
 import { bindKernels, type KernelSource } from '../shard/kernels/load.ts';
 import type { IndexData } from './build.ts';
+import type { Companion } from './companion.ts';
 import { plainSection, type Section, writeFile } from './files.ts';
 import { replaceCurrent } from './generations.ts';
 
@@ -19,8 +20,16 @@ export function memorySection(kernels: KernelSource, memory: WebAssembly.Memory,
   return { bytes, hash: (at, length) => bound.xxh32(start + at, length, 0) >>> 0 };
 }
 
-/** Writes an index as a new generation of a directory. Equal indexes give equal files, byte for byte. */
-export async function saveIndex(directory: unknown, data: IndexData, kernels: KernelSource): Promise<void> {
+/**
+ * Writes an index, and a companion if there is one, as a new generation of a directory. Equal indexes give equal files, byte
+ * for byte.
+ */
+export async function saveIndex(
+  directory: unknown,
+  data: IndexData,
+  kernels: KernelSource,
+  companion?: Companion,
+): Promise<void> {
   const { size, dimensions, stride, metric, config, numLeaves, subspaces, model, ids, shardSizes } = data;
   await replaceCurrent(text(directory, 'directory'), async (folder) => {
     await writeFile(
@@ -35,6 +44,10 @@ export async function saveIndex(directory: unknown, data: IndexData, kernels: Ke
       const end = new Uint32Array(memory.buffer)[(RESERVED_BYTES + SHARD_DATA_END) >>> 2]!;
       const section = memorySection(kernels, memory, RESERVED_BYTES, end);
       await writeFile(join(folder, shardFile(s)), SHARD_KIND, { shard: s, size: shardSizes[s]! }, [section]);
+    }
+    if (companion !== undefined) {
+      const { name, kind, meta, parts } = companion;
+      await writeFile(join(folder, name), kind, meta, parts.map(plainSection));
     }
   });
 }

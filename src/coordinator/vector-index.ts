@@ -14,8 +14,9 @@ import {
 import { chooseTier, type KernelSource, loadKernels } from '../shard/kernels/load.ts';
 import { buildIndex, type IndexData, searchMode } from './build.ts';
 import { type QuerySource, writeQuery } from './call.ts';
+import type { Companion, OpenedWith, OpenIndexWith, SaveIndexWith } from './companion.ts';
 import { chunksOf, isVector, querySource } from './inputs.ts';
-import { openIndex } from './open.ts';
+import { openIndex, openIndexAndCompanion } from './open.ts';
 import { saveIndex } from './save.ts';
 import { Serving } from './serving.ts';
 import type { Request } from './slots.ts';
@@ -34,6 +35,19 @@ interface Parts {
   readonly threads: Threads;
 }
 
+// For src/recommender alone, which saves an index as a part of more. Neither is among the public names: the class assigns them
+// where its private members are in reach.
+
+/** `Index.save`, and a companion in the same generation of the directory. */
+export let saveIndexWith: SaveIndexWith;
+
+/**
+ * `Index.open`, and the companion that was saved with that index.
+ *
+ * @throws {ScanneryError} as `Index.open` does; SCANNERY_NOT_FOUND also when the index was saved without such a companion
+ */
+export let openIndexWith: OpenIndexWith;
+
 /** A vector index: shards in worker threads, searched together. Made by `Index.build` or `Index.open`. */
 export class Index {
   /** Vectors in the index. */
@@ -46,6 +60,19 @@ export class Index {
   #parts: Parts | null;
   #closing: Promise<void> | null = null;
   #saving: Promise<void> = Promise.resolve();
+
+  static {
+    saveIndexWith = (index, directory, companion) => index.#save(directory, companion);
+    openIndexWith = async (directory, options, name, kind) => {
+      let beside: Omit<OpenedWith, 'index'>;
+      const index = await Index.#openFrom(options, async (kernels, resolved) => {
+        const { data, ...rest } = await openIndexAndCompanion(directory, kernels, resolved, { name, kind });
+        beside = rest;
+        return data;
+      });
+      return { index, ...beside! };
+    };
+  }
 
   private constructor(parts: Parts, kernels: KernelSource) {
     this.size = parts.data.size;
@@ -105,12 +132,19 @@ export class Index {
    *   SCANNERY_CHECKSUM, SCANNERY_IO, SCANNERY_INVALID_OPTION, SCANNERY_ABORTED
    */
   static async open(directory: string, options: OpenOptions = {}): Promise<Index> {
+    return Index.#openFrom(options, (kernels, resolved) => openIndex(directory, kernels, resolved));
+  }
+
+  static async #openFrom(
+    options: OpenOptions,
+    read: (kernels: KernelSource, resolved: Readonly<OpenOptions>) => Promise<IndexData>,
+  ): Promise<Index> {
     const resolved = resolveOpenOptions(options);
     throwIfAborted(resolved.signal);
     const kernels = loadKernels(chooseTier());
     // The threads start while the files are read.
     const threads = new Threads(resolved.threads ?? availableParallelism());
-    return Index.#start(threads, kernels, resolved.maxInFlight!, () => openIndex(directory, kernels, resolved));
+    return Index.#start(threads, kernels, resolved.maxInFlight!, () => read(kernels, resolved));
   }
 
   static async #start(
@@ -162,8 +196,12 @@ export class Index {
    * @throws {ScanneryError} SCANNERY_IO, SCANNERY_CLOSED
    */
   async save(directory: string): Promise<void> {
+    return this.#save(directory);
+  }
+
+  async #save(directory: string, companion?: Companion): Promise<void> {
     const { data } = this.#open();
-    const turn = this.#saving.then(() => saveIndex(directory, data, this.#kernels));
+    const turn = this.#saving.then(() => saveIndex(directory, data, this.#kernels, companion));
     this.#saving = turn.catch(() => {});
     return turn;
   }

@@ -8,14 +8,18 @@ export const ERROR_CODES = {
   SCANNERY_DUPLICATE_ID: 'Two vectors were given the same id.',
   SCANNERY_NOT_SUPPORTED: 'The option is known, but this version or this index cannot serve it.',
   SCANNERY_CLOSED: 'The index was closed before the call.',
+  SCANNERY_NOT_INDEXED: 'The layer was called before `index` or `indexFromDataset`.',
   SCANNERY_ABORTED: "The call's AbortSignal was aborted.",
+  SCANNERY_DIVERGED: 'The loss of a training batch is not finite.',
   SCANNERY_WORKER_FAILED: 'A worker thread died, and the work it held could not be done by another.',
   SCANNERY_OUT_OF_MEMORY: 'A shard or a request does not fit the memory that WebAssembly can address (4 GiB).',
-  SCANNERY_NOT_FOUND: 'The directory holds no saved index.',
+  SCANNERY_NOT_FOUND: 'The directory holds no saved index, or not the files that were looked for.',
   SCANNERY_BAD_MAGIC: 'A file is not a scannery file.',
   SCANNERY_NEWER_VERSION: 'A file was written by a newer version of the format than this one reads.',
   SCANNERY_TRUNCATED: 'A file is shorter than its header says, or is missing.',
   SCANNERY_CHECKSUM: 'A part of a file differs from what was written.',
+  SCANNERY_INVALID_DATA: 'A line or field of a data file is not what its format says.',
+  SCANNERY_MISSING_PACKAGE: 'An optional package that the call needs is not installed.',
   SCANNERY_IO: 'The operating system refused a file operation; `cause` has its error.',
 } as const;
 
@@ -26,7 +30,7 @@ export interface ErrorDetails {
   option?: string;
   /** The value received. */
   value?: unknown;
-  /** The row at fault, counted from 0. */
+  /** The row at fault, or the line of a data file, counted from 0. */
   row?: number;
   /** The file at fault. */
   path?: string;

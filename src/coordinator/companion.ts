@@ -1,0 +1,39 @@
+import type { OpenOptions } from '../protocol/options.ts';
+import type { Index } from './vector-index.ts';
+
+// A companion is one more file in the folder of a saved index. It comes and goes with the index's own files: either a reader
+// finds an index and the companion that was saved with it, or it finds neither. What is in it is for its owner to say.
+
+/** Which file lies beside the index's own. */
+export interface CompanionName {
+  /** Name of the file. */
+  readonly name: string;
+  /** What its header says it is; in messages, what the directory should hold. */
+  readonly kind: string;
+}
+
+/** What is saved beside an index. Nothing of it may change until the save has ended. */
+export interface Companion extends CompanionName {
+  /** Data for the header; equal files need equal keys in equal order. */
+  readonly meta: Readonly<Record<string, unknown>>;
+  readonly parts: readonly Uint8Array[];
+}
+
+/** What was saved together. */
+export interface OpenedWith {
+  readonly index: Index;
+  readonly meta: Readonly<Record<string, unknown>>;
+  /** Each part in a SharedArrayBuffer of its own. */
+  readonly parts: Uint8Array[];
+}
+
+/** See `saveIndexWith` in vector-index.ts. */
+export type SaveIndexWith = (index: Index, directory: string, companion: Companion) => Promise<void>;
+
+/** See `openIndexWith` in vector-index.ts. */
+export type OpenIndexWith = (
+  directory: string,
+  options: OpenOptions,
+  name: string,
+  kind: string,
+) => Promise<OpenedWith>;
