@@ -22,7 +22,9 @@ for (const path of emitted.filter((name) => name.endsWith('.js'))) {
   if (left) throw new Error(`dist/${path} still imports a TypeScript file: ${left[0]}`);
 }
 
-const declarations = reachableDeclarations('index.d.ts');
+const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const entries = Object.values(exports).flatMap(({ types }) => (types ? [posix.relative('dist', types)] : []));
+const declarations = reachableDeclarations(entries);
 for (const path of emitted.filter((name) => name.endsWith('.d.ts'))) {
   if (declarations.has(path)) writeFileSync(join(dist, path), declarations.get(path));
   else rmSync(join(dist, path));
@@ -33,12 +35,12 @@ if (wasm.length === 0) throw new Error('there are no kernels; run `npm run kerne
 for (const name of wasm) copyFileSync(join(root, 'src', kernels, name), join(dist, kernels, name));
 
 /**
- * The declaration files that one file leads to, itself included, by path. tsc leaves imports of './x.ts' in them, which some
+ * The declaration files that some lead to, themselves included, by path. tsc leaves imports of './x.ts' in them, which some
  * resolvers of types refuse.
  */
-function reachableDeclarations(entry) {
+function reachableDeclarations(entries) {
   const found = new Map();
-  const open = [entry];
+  const open = [...entries];
   for (let path = open.pop(); path !== undefined; path = open.pop()) {
     if (found.has(path)) continue;
     const folder = posix.dirname(path);

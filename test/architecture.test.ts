@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const STATEMENT =
-  /^\s*(?:import|export)\b[^'"`;]*?\bfrom\s*['"]([^'"]+)['"]|^\s*import\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/gm;
+  /^\s*(?:import|export)\b[^'"`;]*?\bfrom\s*['"]([^'"]+)['"]|^\s*import\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"](?: as string)?\s*\)/gm;
 
 function importsOf(file: string): string[] {
   return Array.from(readFileSync(file, 'utf8').matchAll(STATEMENT), (match) => (match[1] ?? match[2] ?? match[3])!);
@@ -28,10 +28,14 @@ function dependencies(file: string): { internal: string[]; packages: string[] } 
   };
 }
 
+/** The files by which the package is imported. */
+const ENTRIES = ['src/index.ts', 'src/recommender/index.ts'];
+
 const LAYERS: Record<string, string[]> = {
   'src/protocol': ['src/protocol'],
   'src/shard': ['src/protocol', 'src/shard'],
   'src/coordinator': ['src/protocol', 'src/shard', 'src/coordinator'],
+  'src/recommender': ['src/protocol', 'src/shard', 'src/coordinator', 'src/recommender'],
 };
 
 describe.each(Object.keys(LAYERS))('%s', (layer) => {
@@ -58,7 +62,11 @@ describe.each(Object.keys(LAYERS))('%s', (layer) => {
   });
 });
 
-const users = (name: string): string[] => sources('src').filter((file) => dependencies(file).packages.includes(name));
+/** The package that an import names, perhaps by a subpath. */
+const packageOf = (name: string): string => /^(?:@[^/]+\/)?[^/]+/.exec(name)![0];
+
+const users = (name: string): string[] =>
+  sources('src').filter((file) => dependencies(file).packages.map(packageOf).includes(name));
 
 it('only threads.ts knows piscina', () => {
   expect(users('piscina')).toEqual(['src/coordinator/threads.ts']);
@@ -68,22 +76,40 @@ it('only file-format.ts knows msgpackr', () => {
   expect(users('msgpackr')).toEqual(['src/protocol/file-format.ts']);
 });
 
-it('the source imports no package that is not a dependency', () => {
-  const { dependencies: declared } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-  const used = new Set(sources('src').flatMap((file) => dependencies(file).packages));
-  expect([...used].sort()).toEqual(Object.keys(declared).sort());
+it('only movielens*.ts know csv-parse', () => {
+  const files = users('csv-parse');
+  expect(files.length).toBeGreaterThan(0);
+  expect(files.filter((file) => !/^src\/recommender\/movielens[a-z-]*\.ts$/.test(file))).toEqual([]);
 });
 
-it('index.ts imports from the layers, and nothing imports it', () => {
-  expect(dependencies('src/index.ts').internal.length).toBeGreaterThan(0);
-  const importers = sources('src').filter((file) => dependencies(file).internal.includes('src/index.ts'));
+it('only onnx-query-model.ts knows onnxruntime-node, and only once it is needed', () => {
+  expect(users('onnxruntime-node')).toEqual(['src/recommender/onnx-query-model.ts']);
+  const text = readFileSync(join(root, 'src/recommender/onnx-query-model.ts'), 'utf8');
+  expect(text).not.toMatch(/\b(from|import) 'onnxruntime-node/);
+});
+
+it('the source imports no package that is not a dependency', () => {
+  const {
+    dependencies: declared,
+    peerDependencies,
+    peerDependenciesMeta,
+  } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const peers = Object.keys(peerDependencies);
+  expect(peers.filter((name) => peerDependenciesMeta[name]?.optional !== true)).toEqual([]);
+  const used = new Set(sources('src').flatMap((file) => dependencies(file).packages.map(packageOf)));
+  expect([...used].sort()).toEqual([...Object.keys(declared), ...peers].sort());
+});
+
+it.each(ENTRIES)('%s imports from the layers, and nothing imports it', (entry) => {
+  expect(dependencies(entry).internal.length).toBeGreaterThan(0);
+  const importers = sources('src').filter((file) => dependencies(file).internal.includes(entry));
   expect(importers).toEqual([]);
 });
 
 describe('scripts', () => {
-  it.each(sources('scripts'))('%s uses the package by its front door only', (file) => {
+  it.each(sources('scripts'))('%s uses the package by its front doors only', (file) => {
     const inside = dependencies(file).internal.filter(
-      (path) => path !== 'src/index.ts' && !/^(scripts|test\/support)\//.test(path),
+      (path) => !ENTRIES.includes(path) && !/^(scripts|test\/support)\//.test(path),
     );
     expect(inside).toEqual([]);
   });

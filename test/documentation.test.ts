@@ -36,8 +36,13 @@ describe('code samples of the documentation', () => {
 
   it.each(samples)('$name compiles, runs and prints what it says', ({ name, code }) => {
     const file = join(folder, `${name.replaceAll(/\W+/g, '-')}.mts`);
-    const entry = join(root, 'src/index.ts');
-    writeFileSync(file, code.replaceAll("'scannery'", JSON.stringify(entry)));
+    const entry = (path: string): string => JSON.stringify(join(root, path));
+    writeFileSync(
+      file,
+      code
+        .replaceAll("'scannery'", entry('src/index.ts'))
+        .replaceAll("'scannery/recommender'", entry('src/recommender/index.ts')),
+    );
     writeFileSync(
       join(folder, 'tsconfig.json'),
       JSON.stringify({

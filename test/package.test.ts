@@ -42,6 +42,8 @@ describe('the packed package', () => {
         'README.md',
         'dist/index.d.ts',
         'dist/index.js',
+        'dist/recommender/index.d.ts',
+        'dist/recommender/index.js',
         'dist/shard/kernels/relaxed.wasm',
         'dist/shard/kernels/simd.wasm',
         'dist/shard/worker.js',
@@ -54,6 +56,18 @@ describe('the packed package', () => {
   it('holds nothing else', () => {
     const known = /^(dist\/.+\.(js|d\.ts|wasm)|docs\/.+\.md|(README|CHANGELOG)\.md|LICENSE|package\.json)$/;
     expect(files.filter((path) => !known.test(path))).toEqual([]);
+  });
+
+  it('holds no declarations that its entries do not lead to', () => {
+    const declarations = files.filter((path) => path.endsWith('.d.ts'));
+    expect(declarations).toEqual(
+      expect.arrayContaining(['dist/coordinator/types.d.ts', 'dist/recommender/features.d.ts']),
+    );
+    expect(declarations).not.toContain('dist/coordinator/save.d.ts');
+  });
+
+  it('holds no data', () => {
+    expect(files.filter((path) => /(^|\/)data\//.test(path))).toEqual([]);
   });
 
   it('names no path of the machine that packed it', () => {

@@ -93,6 +93,7 @@ const COMPILER_OPTIONS = {
 const JAVASCRIPT = `
 import assert from 'node:assert/strict';
 import { ERROR_CODES, Index, METRICS, ScanneryError } from 'scannery';
+import { OnnxQueryModel } from 'scannery/recommender';
 
 const rows = 3000;
 const dimensions = 16;
@@ -124,6 +125,14 @@ assert.ok(METRICS.includes(opened.metric));
 const { kernels } = opened.stats();
 await opened.close();
 await assert.rejects(opened.search(query), { code: 'SCANNERY_CLOSED' });
+
+// The recommender. onnxruntime-node is an optional peer, which this project has not installed.
+assert.equal(typeof OnnxQueryModel, 'function');
+await assert.rejects(OnnxQueryModel.load('package.json'), (error) => {
+  assert.match(error.message, /npm install onnxruntime-node/);
+  return error instanceof ScanneryError && error.code === 'SCANNERY_MISSING_PACKAGE';
+});
+
 console.log(JSON.stringify({ node: process.versions.node, kernels }));
 `;
 
@@ -154,6 +163,13 @@ import {
   type VectorChunk,
   type VectorsInput,
 } from 'scannery';
+import {
+  type FeatureColumn,
+  type Features,
+  OnnxQueryModel,
+  type OnnxQueryModelOptions,
+  type QueryModel,
+} from 'scannery/recommender';
 
 const dimensions = 8;
 const metric: Metric = METRICS[2];
@@ -207,5 +223,21 @@ try {
 }
 await opened.close();
 if (!phases.has('ingest')) throw new Error('no progress was reported');
+
+// The recommender.
+const column: FeatureColumn = ['ada', 'bob'];
+const features: Features = { user: column };
+const model: QueryModel = { embed: async (batch) => new Float32Array(batch === features ? 2 * dimensions : 0) };
+if ((await model.embed(features)).length !== 2 * dimensions) throw new Error('wrong embeddings');
+const loading: OnnxQueryModelOptions = { inputs: { user: 'user_id' }, dimensions };
+const load: (path: string, options?: OnnxQueryModelOptions) => Promise<QueryModel> = OnnxQueryModel.load;
+if (typeof load !== 'function') throw new Error('there is no OnnxQueryModel');
+try {
+  await OnnxQueryModel.load('package.json', loading);
+  throw new Error('a package that is not installed was found');
+} catch (error) {
+  if (!(error instanceof ScanneryError && error.code === 'SCANNERY_MISSING_PACKAGE')) throw error;
+}
+
 console.log(JSON.stringify({ node: process.versions.node, kernels }));
 `;

@@ -1,0 +1,2 @@
+export type { FeatureColumn, Features, QueryModel } from './features.ts';
+export { OnnxQueryModel, type OnnxQueryModelOptions } from './onnx-query-model.ts';
