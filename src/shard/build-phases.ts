@@ -2,9 +2,6 @@ import {
   type AssignTask,
   type BuildTask,
   type CodebookTask,
-  CURSOR_ABORT,
-  CURSOR_DONE,
-  CURSOR_NEXT,
   CURSOR_SCRATCH,
   type EncodeTask,
   type MeanTask,
@@ -12,8 +9,11 @@ import {
   type ResidualTask,
 } from '../protocol/messages.ts';
 import { Random } from '../protocol/random.ts';
+import { eachChunk } from './each-chunk.ts';
 import { fillShard } from './fill.ts';
 import { bindKernels } from './kernels/load.ts';
+import { streamQueries } from './stream-phase.ts';
+import { runTrainingPhase } from './training-phases.ts';
 import { Views } from './views.ts';
 
 const NO_BIAS: PhaseResult = { biasMinimum: Number.POSITIVE_INFINITY, biasMaximum: Number.NEGATIVE_INFINITY };
@@ -34,15 +34,12 @@ export function runPhase(task: BuildTask): PhaseResult {
     case 'fill':
       eachChunk(task, (shard) => fillShard(task, shard));
       return NO_BIAS;
-  }
-}
-
-function eachChunk({ cursor, chunks }: BuildTask, work: (chunk: number) => void): void {
-  while (Atomics.load(cursor, CURSOR_ABORT) === 0) {
-    const chunk = Atomics.add(cursor, CURSOR_NEXT, 1);
-    if (chunk >= chunks) return;
-    work(chunk);
-    Atomics.add(cursor, CURSOR_DONE, 1);
+    case 'stream':
+      streamQueries(task);
+      return NO_BIAS;
+    default:
+      runTrainingPhase(task);
+      return NO_BIAS;
   }
 }
 

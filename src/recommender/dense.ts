@@ -1,0 +1,73 @@
+import { boolean, integer, type OptionTable, oneOf, resolveOptions } from '../protocol/check.ts';
+import type { Random } from '../protocol/random.ts';
+import { Matrix, padded, type WeightMemory } from './weights.ts';
+
+export interface DenseOptions {
+  /** Default 'linear'. */
+  activation?: 'relu' | 'linear' | undefined;
+  /** Default true. */
+  useBias?: boolean | undefined;
+}
+
+const OPTIONS: OptionTable<DenseOptions> = {
+  activation: { default: 'linear', check: oneOf('relu', 'linear') },
+  useBias: { default: true, check: boolean },
+};
+
+/** A fully connected layer: activation(input x weights + bias). As Keras's Dense. */
+export class Dense {
+  /** Numbers per output. */
+  readonly units: number;
+  readonly activation: 'relu' | 'linear';
+  readonly useBias: boolean;
+  #weights: Matrix | null = null;
+  #bias: Matrix | null = null;
+
+  /** @param units numbers per output, 1 to 4,096 */
+  constructor(units: number, options: DenseOptions = {}) {
+    this.units = integer(1, 4096)(units, 'units');
+    const { activation, useBias } = resolveOptions(OPTIONS, options);
+    this.activation = activation!;
+    this.useBias = useBias!;
+  }
+
+  /** Weights f32 [inputs x units] and bias f32 [units], as copies; null before the tower is built. */
+  getWeights(): [weights: Float32Array, bias: Float32Array] | null {
+    return this.#weights === null ? null : [this.#weights.read(), this.#bias!.read()];
+  }
+
+  /** @internal */
+  get parameters(): { weights: Matrix; bias: Matrix } | null {
+    return this.#weights === null ? null : { weights: this.#weights, bias: this.#bias! };
+  }
+
+  /**
+   * Takes memory for the weights and fills it: with those it had elsewhere, or at random (Glorot and Bengio 2010, uniform, as
+   * Keras does by default; the bias is zero).
+   *
+   * @param rows where each input is among the padded inputs
+   * @internal
+   */
+  build(store: WeightMemory, rows: readonly number[], paddedRows: number, random: Random): void {
+    const before = this.parameters;
+    const inputs = rows.length;
+    const weights = new Matrix(store, inputs, this.units, paddedRows, rows);
+    const bias = new Matrix(store, 1, this.units);
+    const range = Math.sqrt(6 / (inputs + this.units));
+    if (before !== null) {
+      weights.write(before.weights.read());
+      bias.write(before.bias.read());
+    } else weights.write(Float32Array.from({ length: inputs * this.units }, () => (2 * random.uniform() - 1) * range));
+    this.#weights = weights;
+    this.#bias = bias;
+  }
+
+  /** Where this layer's outputs are among its padded outputs. */
+  get outputRows(): number[] {
+    return Array.from({ length: this.units }, (_, i) => i);
+  }
+
+  get paddedUnits(): number {
+    return padded(this.units);
+  }
+}
