@@ -54,36 +54,67 @@ async function withFiles<T>(
   }
 }
 
+/** Reads a file that was saved without an index. */
+export async function openCompanion(
+  directory: unknown,
+  { name, kind }: CompanionName,
+  options: OpenOptions,
+): Promise<Pick<Companion, 'meta'> & { parts: Uint8Array[] }> {
+  const [file] = await openCurrent(text(directory, 'directory'), kind, async (folder, files) => {
+    files.push(await SavedFile.open(join(folder, name), kind));
+  });
+  try {
+    return { meta: file!.header.meta, parts: await readParts(file!, 0, options) };
+  } finally {
+    await file!.close();
+  }
+}
+
 /** Opens every file of the current generation: the index file, then the shards, then the companion that is wanted, if any. */
 async function openFiles(directory: string, wanted: CompanionName | undefined): Promise<SavedFile[]> {
+  return openCurrent(directory, wanted?.kind ?? 'index', async (folder, files) => {
+    files.push(await SavedFile.open(join(folder, INDEX_FILE), INDEX_KIND));
+    const shards = checkMeta(files[0]!).shardSizes.length;
+    for (let s = 0; s < shards; s++) files.push(await SavedFile.open(join(folder, shardFile(s)), SHARD_KIND));
+    if (wanted === undefined) return;
+    try {
+      files.push(await SavedFile.open(join(folder, wanted.name), wanted.kind));
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      const message = `${directory} holds an index but not a saved ${wanted.kind}`;
+      throw new ScanneryError('SCANNERY_NOT_FOUND', message, { path: directory, cause: error.cause });
+    }
+  });
+}
+
+/** Opens files of the current generation, and starts again if a save replaces it meanwhile. */
+async function openCurrent(
+  directory: string,
+  kind: string,
+  open: (folder: string, files: SavedFile[]) => Promise<void>,
+): Promise<SavedFile[]> {
   for (;;) {
     const generation = await readCurrent(directory);
     if (generation === null) {
-      const message = `${directory} holds no saved ${wanted?.kind ?? 'index'}`;
-      throw new ScanneryError('SCANNERY_NOT_FOUND', message, { path: directory });
+      throw new ScanneryError('SCANNERY_NOT_FOUND', `${directory} holds no saved ${kind}`, { path: directory });
     }
-    const folder = generationPath(directory, generation);
     const files: SavedFile[] = [];
-    let shards = Number.POSITIVE_INFINITY;
     try {
-      files.push(await SavedFile.open(join(folder, INDEX_FILE), INDEX_KIND));
-      shards = checkMeta(files[0]!).shardSizes.length;
-      for (let s = 0; s < shards; s++) files.push(await SavedFile.open(join(folder, shardFile(s)), SHARD_KIND));
-      if (wanted !== undefined) files.push(await SavedFile.open(join(folder, wanted.name), wanted.kind));
+      await open(generationPath(directory, generation), files);
       return files;
     } catch (error) {
       await Promise.all(files.map((file) => file.close()));
-      const missing = error instanceof ScanneryError && (error.cause as NodeJS.ErrnoException)?.code === 'ENOENT';
-      if (!missing) throw error;
+      if (!isMissing(error)) throw error;
       // A save may have replaced the generation since; otherwise a file is gone.
       if ((await readCurrent(directory)) !== generation) continue;
-      if (files.length > shards) {
-        const message = `${directory} holds an index but not a saved ${wanted!.kind}`;
-        throw new ScanneryError('SCANNERY_NOT_FOUND', message, { path: directory, cause: error });
-      }
+      if (error.code === 'SCANNERY_NOT_FOUND') throw error;
       throw new ScanneryError('SCANNERY_TRUNCATED', `${error.path} is missing`, { path: error.path!, cause: error });
     }
   }
+}
+
+function isMissing(error: unknown): error is ScanneryError {
+  return error instanceof ScanneryError && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
 }
 
 function checkMeta(file: SavedFile): Meta {

@@ -45,9 +45,15 @@ export async function saveIndex(
       const section = memorySection(kernels, memory, RESERVED_BYTES, end);
       await writeFile(join(folder, shardFile(s)), SHARD_KIND, { shard: s, size: shardSizes[s]! }, [section]);
     }
-    if (companion !== undefined) {
-      const { name, kind, meta, parts } = companion;
-      await writeFile(join(folder, name), kind, meta, parts.map(plainSection));
-    }
+    if (companion !== undefined) await writeCompanion(folder, companion);
   });
+}
+
+/** Writes a file that has no index beside it as a new generation of a directory. */
+export async function saveCompanion(directory: unknown, companion: Companion): Promise<void> {
+  await replaceCurrent(text(directory, 'directory'), (folder) => writeCompanion(folder, companion));
+}
+
+async function writeCompanion(folder: string, { name, kind, meta, parts }: Companion): Promise<void> {
+  await writeFile(join(folder, name), kind, meta, parts.map(plainSection));
 }

@@ -1,4 +1,6 @@
 import type { ControlLayout } from './control-layout.ts';
+import type { StreamTask } from './stream-task.ts';
+import type { TrainingTask } from './training-tasks.ts';
 
 /** The kernels, as they travel to a worker. */
 export interface KernelMessage {
@@ -23,7 +25,7 @@ export interface ServeTask {
  * A phase of the build, run by every worker at once: each takes chunks [0, chunks) by adding to cursor[CURSOR_NEXT] until
  * none are left or cursor[CURSOR_ABORT] is set. What a chunk yields depends on its number alone, never on who ran it.
  */
-interface Phase {
+export interface Phase {
   readonly kernels: KernelMessage;
   readonly cursor: Int32Array;
   readonly chunks: number;
@@ -154,7 +156,15 @@ export interface ShardPlan {
   readonly rowStarts: readonly number[];
 }
 
-export type BuildTask = AssignTask | MeanTask | ResidualTask | CodebookTask | EncodeTask | FillTask;
+export type BuildTask =
+  | AssignTask
+  | MeanTask
+  | ResidualTask
+  | CodebookTask
+  | EncodeTask
+  | FillTask
+  | StreamTask
+  | TrainingTask;
 export type WorkerTask = ServeTask | BuildTask;
 
 /** What a worker makes of a build phase. */

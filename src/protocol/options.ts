@@ -177,7 +177,7 @@ const SEARCH: OptionTable<SearchOptions> = {
   signal,
 };
 
-const OPEN: OptionTable<OpenOptions> = {
+export const OPEN: OptionTable<OpenOptions> = {
   threads,
   maxInFlight,
   verifyChecksums: { default: true, check: boolean },

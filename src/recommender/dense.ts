@@ -1,6 +1,6 @@
 import { boolean, integer, type OptionTable, oneOf, resolveOptions } from '../protocol/check.ts';
 import type { Random } from '../protocol/random.ts';
-import { Matrix, padded, type WeightMemory } from './weights.ts';
+import { checkWeights, Matrix, padded, type WeightMemory } from './weights.ts';
 
 export interface DenseOptions {
   /** Default 'linear'. */
@@ -22,6 +22,8 @@ export class Dense {
   readonly useBias: boolean;
   #weights: Matrix | null = null;
   #bias: Matrix | null = null;
+  /** Weights that were set before the tower was built. */
+  #initial: readonly [Float32Array, Float32Array] | null = null;
 
   /** @param units numbers per output, 1 to 4,096 */
   constructor(units: number, options: DenseOptions = {}) {
@@ -33,7 +35,23 @@ export class Dense {
 
   /** Weights f32 [inputs x units] and bias f32 [units], as copies; null before the tower is built. */
   getWeights(): [weights: Float32Array, bias: Float32Array] | null {
-    return this.#weights === null ? null : [this.#weights.read(), this.#bias!.read()];
+    if (this.#weights !== null) return [this.#weights.read(), this.#bias!.read()];
+    return this.#initial === null ? null : [this.#initial[0].slice(), this.#initial[1].slice()];
+  }
+
+  /**
+   * Replaces weights f32 [inputs x units] and bias f32 [units], which are copied.
+   *
+   * @throws {ScanneryError} SCANNERY_INVALID_OPTION for other lengths, if need be when the tower is built
+   */
+  setWeights([weights, bias]: readonly [weights: Float32Array, bias: Float32Array]): void {
+    checkWeights(weights, this.#weights === null ? null : this.#weights.rows * this.units, 'weights');
+    checkWeights(bias, this.units, 'bias');
+    if (this.#weights === null) this.#initial = [weights.slice(), bias.slice()];
+    else {
+      this.#weights.write(weights);
+      this.#bias!.write(bias);
+    }
   }
 
   /** @internal */
@@ -49,17 +67,18 @@ export class Dense {
    * @internal
    */
   build(store: WeightMemory, rows: readonly number[], paddedRows: number, random: Random): void {
-    const before = this.parameters;
+    const before = this.getWeights();
     const inputs = rows.length;
     const weights = new Matrix(store, inputs, this.units, paddedRows, rows);
     const bias = new Matrix(store, 1, this.units);
     const range = Math.sqrt(6 / (inputs + this.units));
     if (before !== null) {
-      weights.write(before.weights.read());
-      bias.write(before.bias.read());
+      weights.write(checkWeights(before[0], inputs * this.units, 'weights'));
+      bias.write(before[1]);
     } else weights.write(Float32Array.from({ length: inputs * this.units }, () => (2 * random.uniform() - 1) * range));
     this.#weights = weights;
     this.#bias = bias;
+    this.#initial = null;
   }
 
   /** Where this layer's outputs are among its padded outputs. */

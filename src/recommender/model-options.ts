@@ -1,15 +1,7 @@
-import {
-  abortSignal,
-  type Check,
-  callback,
-  integer,
-  invalid,
-  type OptionTable,
-  oneOf,
-  optional,
-} from '../protocol/check.ts';
+import { abortSignal, type Check, callback, integer, invalid, type OptionTable, optional } from '../protocol/check.ts';
 import { MAX_THREADS } from '../protocol/control-layout.ts';
 import type { Features } from './features.ts';
+import { Adagrad, Adam } from './optimizers.ts';
 import type { TrainingProgress } from './progress-bar.ts';
 import { Retrieval } from './retrieval-task.ts';
 import { Tower } from './tower.ts';
@@ -73,6 +65,21 @@ export const MODEL: OptionTable<TwoTowerModelOptions> = {
   ...SELECTORS,
 };
 
+export interface CompileOptions {
+  /** Default: an `Adagrad` with its defaults. */
+  optimizer?: Adagrad | Adam | undefined;
+}
+
+export const COMPILE: OptionTable<CompileOptions> = {
+  optimizer: {
+    default: undefined,
+    check: (value, option) => {
+      if (value instanceof Adagrad || value instanceof Adam) return value;
+      throw invalid(option, value, 'an Adagrad or an Adam');
+    },
+  },
+};
+
 export const batches: Check<Batches> = (value, option) => {
   if (typeof value === 'object' && value !== null && (Symbol.asyncIterator in value || Symbol.iterator in value)) {
     return value as Batches;
@@ -83,7 +90,13 @@ export const batches: Check<Batches> = (value, option) => {
 export const FIT: OptionTable<FitOptions> = {
   epochs: { default: 1, check: integer(1) },
   validationData: { default: undefined, check: optional(batches) },
-  verbose: { default: 0, check: (value, option) => Number(oneOf('0', '1')(String(value), option)) as 0 | 1 },
+  verbose: {
+    default: 0,
+    check: (value, option) => {
+      if (value === 0 || value === 1) return value;
+      throw invalid(option, value, '0 or 1');
+    },
+  },
   onProgress: { default: undefined, check: callback },
   onEpochEnd: { default: undefined, check: callback },
   signal: { default: undefined, check: abortSignal },

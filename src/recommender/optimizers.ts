@@ -22,19 +22,22 @@ export interface AdamOptions {
 }
 
 const positive = numberAbove(0, 1e10);
-const decay = numberAbove(0, 1 - 1e-9);
+/** What f32 tells from 1. */
+const decay = numberAbove(0, 1 - 1e-7);
+/** What f32 tells from 0, by which weights without a gradient would be divided. */
+const small = numberAbove(1e-38, 1e10);
 
 const ADAGRAD: OptionTable<AdagradOptions> = {
   learningRate: { default: 0.001, check: positive },
   initialAccumulatorValue: { default: 0.1, check: (value, option) => (value === 0 ? 0 : positive(value, option)) },
-  epsilon: { default: 1e-7, check: positive },
+  epsilon: { default: 1e-7, check: small },
 };
 
 const ADAM: OptionTable<AdamOptions> = {
   learningRate: { default: 0.001, check: positive },
   beta1: { default: 0.9, check: decay },
   beta2: { default: 0.999, check: decay },
-  epsilon: { default: 1e-7, check: positive },
+  epsilon: { default: 1e-7, check: small },
 };
 
 /** How weights follow their gradients. */

@@ -39,7 +39,7 @@ export class ProgressBar {
 }
 
 function line({ epoch, epochs, batch, batches, seconds, logs }: TrainingProgress): string {
-  const done = batches === undefined ? '' : '='.repeat(Math.round((WIDTH * batch) / Math.max(1, batches)));
+  const done = batches === undefined ? '' : '='.repeat(Math.round(WIDTH * Math.min(1, batch / Math.max(1, batches))));
   const bar = batches === undefined ? `${batch}` : `${batch}/${batches} [${done.padEnd(WIDTH, '.')}]`;
   const figures = Object.entries(logs).map(([name, value]) => `${name}: ${shown(value)}`);
   return [`Epoch ${epoch}/${epochs} ${bar}`, `${seconds.toFixed(1)} s`, ...figures].join(' - ');

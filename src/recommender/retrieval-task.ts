@@ -1,13 +1,15 @@
 import {
   boolean,
+  type Check,
   integer,
   invalid,
   numberAbove,
   type OptionTable,
   optional,
   resolveOptions,
+  text,
 } from '../protocol/check.ts';
-import type { FactorizedTopK } from './factorized-top-k.ts';
+import { FactorizedTopK } from './factorized-top-k.ts';
 
 export interface RetrievalOptions {
   /** Metric over all candidates, updated by `evaluate`. Default none. */
@@ -22,7 +24,23 @@ export interface RetrievalOptions {
   removeAccidentalHits?: boolean | undefined;
 }
 
-const OPTIONS: OptionTable<Omit<RetrievalOptions, 'metrics' | 'batchMetrics'>> = {
+const batchMetricList: Check<readonly BatchTopKAccuracy[]> = (value, option) => {
+  if (!Array.isArray(value)) throw invalid(option, value, 'an array of BatchTopKAccuracy');
+  return value.map((metric: unknown, i) => {
+    if (metric instanceof BatchTopKAccuracy) return metric;
+    throw invalid(`${option}[${i}]`, metric, 'a BatchTopKAccuracy');
+  });
+};
+
+const OPTIONS: OptionTable<RetrievalOptions> = {
+  metrics: {
+    default: null,
+    check: (value, option) => {
+      if (value === null || value instanceof FactorizedTopK) return value;
+      throw invalid(option, value, 'a FactorizedTopK or null');
+    },
+  },
+  batchMetrics: { default: [], check: batchMetricList },
   temperature: { default: 1, check: numberAbove(0, 1e10) },
   numHardNegatives: { default: undefined, check: optional(integer(1)) },
   removeAccidentalHits: { default: false, check: boolean },
@@ -41,18 +59,29 @@ export class Retrieval {
   factorizedMetrics: FactorizedTopK | null;
 
   constructor(options: RetrievalOptions = {}) {
-    const { metrics = null, batchMetrics = [], ...rest } = options;
-    const { temperature, numHardNegatives, removeAccidentalHits } = resolveOptions(OPTIONS, rest);
-    for (const [i, metric] of batchMetrics.entries()) {
-      if (!(metric instanceof BatchTopKAccuracy)) throw invalid(`batchMetrics[${i}]`, metric, 'a BatchTopKAccuracy');
-    }
+    const { metrics, batchMetrics, temperature, numHardNegatives, removeAccidentalHits } = resolveOptions(
+      OPTIONS,
+      options,
+    );
     this.temperature = temperature!;
     this.numHardNegatives = numHardNegatives;
     this.removeAccidentalHits = removeAccidentalHits!;
-    this.batchMetrics = batchMetrics;
-    this.factorizedMetrics = metrics;
+    this.batchMetrics = batchMetrics!;
+    this.factorizedMetrics = metrics!;
   }
 }
+
+export interface BatchTopKAccuracyOptions {
+  /** Default 5. */
+  k?: number | undefined;
+  /** Default `batch_top_${k}_categorical_accuracy`. */
+  name?: string | undefined;
+}
+
+const ACCURACY: OptionTable<BatchTopKAccuracyOptions> = {
+  k: { default: 5, check: integer(1) },
+  name: { default: undefined, check: text },
+};
 
 /** How often a query's own candidate is among the k best of its batch. As Keras's TopKCategoricalAccuracy over the logits. */
 export class BatchTopKAccuracy {
@@ -61,9 +90,9 @@ export class BatchTopKAccuracy {
   #hits = 0;
   #weight = 0;
 
-  /** @param options `k`: default 5; `name`: default `batch_top_${k}_categorical_accuracy` */
-  constructor({ k = 5, name }: { k?: number | undefined; name?: string | undefined } = {}) {
-    this.k = integer(1)(k, 'k');
+  constructor(options: BatchTopKAccuracyOptions = {}) {
+    const { k, name } = resolveOptions(ACCURACY, options);
+    this.k = k!;
     this.name = name ?? `batch_top_${k}_categorical_accuracy`;
   }
 

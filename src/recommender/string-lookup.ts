@@ -50,6 +50,7 @@ export class StringLookup {
 
   /** Indices of a column of strings: u32 [n]. */
   call(column: FeatureColumn): Uint32Array {
+    if (!isColumn(column)) throw invalid('features', column, 'a column of strings');
     const out = new Uint32Array(column.length);
     this.write(column, 0, 'features', out);
     return out;

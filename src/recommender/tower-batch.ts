@@ -55,13 +55,16 @@ export class TowerBatch {
     this.layout = { features, dense, input, inputWidth: offset, output, width, gradients };
   }
 
-  /** Checks rows [first, first + count) of the columns and writes their table rows to the front. */
-  writeIndices(columns: readonly FeatureColumn[], first: number, count: number): void {
+  /**
+   * Checks rows [first, first + count) of the columns and writes their table rows to the front.
+   *
+   * @param unnamed what errors call the column of a feature without a name
+   */
+  writeIndices(columns: readonly FeatureColumn[], first: number, count: number, unnamed = 'features'): void {
     for (const [i, { name, lookup, embedding }] of this.#tower.features.entries()) {
       const column = columns[i]!;
       const out = this.#store.u32(this.layout.features[i]!.indices, count);
-      const label = name ?? 'features';
-      (lookup ?? embedding).write(column, first, label, out);
+      (lookup ?? embedding).write(column, first, name ?? unnamed, out);
     }
   }
 

@@ -49,7 +49,7 @@ export class Tower implements QueryModel {
       const first = input.findIndex((layer) => layer instanceof Dense);
       const end = first < 0 ? input.length : first;
       this.features = [featureOf(null, input.slice(0, end), 'input')];
-      this.layers = denseLayers([...input.slice(end), ...layers]);
+      this.layers = [...denseLayers(input.slice(end), 'input', end), ...denseLayers(layers)];
     } else {
       if (typeof input !== 'object' || input === null) throw invalid('input', input, 'layers, or layers by feature');
       const entries = Object.entries(input);
@@ -62,6 +62,9 @@ export class Tower implements QueryModel {
       const allowed = `a multiple of ${PANEL} where several features have no Dense layer over them`;
       throw invalid(`input.${uneven.name}.outputDim`, uneven.embedding.outputDim, allowed);
     }
+    const own = [...this.features.map(({ embedding }) => embedding), ...this.layers];
+    const twice = own.find((layer, i) => own.indexOf(layer) !== i);
+    if (twice !== undefined) throw invalid('input', twice, 'of layers that differ, since each has weights of its own');
     const last = this.layers.at(-1);
     this.dimensions = last?.units ?? this.features.reduce((sum, { embedding }) => sum + embedding.outputDim, 0);
   }
@@ -75,6 +78,7 @@ export class Tower implements QueryModel {
     const count = batchLength(batch);
     const columns = this.columns(batch);
     const store = this.build(null);
+    this.checkPlace(store, 'tower');
     this.#batch ??= new TowerBatch(this, store, EMBED_ROWS, null);
     const work = this.#batch;
     const out = new Float32Array(count * this.dimensions);
@@ -112,22 +116,36 @@ export class Tower implements QueryModel {
    */
   build(store: WeightMemory | null, random = new Random(DEFAULT_SEED)): WeightMemory {
     if (this.#store !== null && (store === null || store === this.#store)) return this.#store;
-    this.#store = store ?? new WeightMemory();
-    this.#batch = null;
+    const memory = store ?? new WeightMemory();
     const places: number[] = [];
     let width = 0;
     for (const { embedding } of this.features) {
-      embedding.build(this.#store, random);
+      embedding.build(memory, random);
       for (let i = 0; i < embedding.outputDim; i++) places.push(width + i);
       width += padded(embedding.outputDim);
     }
     let rows = places;
     for (const layer of this.layers) {
-      layer.build(this.#store, rows, width, random);
+      layer.build(memory, rows, width, random);
       rows = layer.outputRows;
       width = layer.paddedUnits;
     }
-    return this.#store;
+    this.#store = memory;
+    this.#batch = null;
+    return memory;
+  }
+
+  /**
+   * Throws when weights are not in this memory, because another tower took the layer, or another model the tower.
+   * @internal
+   */
+  checkPlace(store: WeightMemory, option: string): void {
+    const matrices = [
+      ...this.features.map(({ embedding }) => embedding.table),
+      ...this.layers.map(({ parameters }) => parameters?.weights),
+    ];
+    if (matrices.every((matrix) => matrix?.store === store)) return;
+    throw invalid(option, this, 'the only one to take its layers, but another tower or model has taken them since');
   }
 }
 
@@ -145,9 +163,10 @@ function featureOf(name: string | null, chain: unknown, option: string): TowerFe
   return { name, lookup, embedding };
 }
 
-function denseLayers(layers: readonly unknown[]): Dense[] {
-  return layers.map((layer, i) => {
+function denseLayers(layers: unknown, option = 'layers', first = 0): Dense[] {
+  if (!Array.isArray(layers)) throw invalid(option, layers, 'an array of Dense layers');
+  return layers.map((layer: unknown, i) => {
     if (layer instanceof Dense) return layer;
-    throw invalid(`layers[${i}]`, layer, 'a Dense layer');
+    throw invalid(`${option}[${first + i}]`, layer, 'a Dense layer');
   });
 }

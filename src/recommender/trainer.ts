@@ -69,11 +69,15 @@ export class Trainer {
         const before = this.#slots.get(matrix) ?? [];
         return [
           matrix,
-          optimizer.slots.map((initial, i) => {
-            const pointer = before[i] ?? this.#store.allocate(matrix.words * 4);
-            this.#store.f32(pointer, matrix.words).fill(initial);
-            return pointer;
-          }),
+          [
+            ...optimizer.slots.map((initial, i) => {
+              const pointer = before[i] ?? this.#store.allocate(matrix.words * 4);
+              this.#store.f32(pointer, matrix.words).fill(initial);
+              return pointer;
+            }),
+            // Kept for an optimiser with more slots, since memory is never given back.
+            ...before.slice(optimizer.slots.length),
+          ],
         ];
       }),
     );
@@ -88,7 +92,7 @@ export class Trainer {
     const { rows } = batch;
     const space = this.#reserve(rows);
     for (const [side, columns] of [batch.query, batch.candidate].entries()) {
-      space.towers[side]!.writeIndices(columns, 0, rows);
+      space.towers[side]!.writeIndices(columns, 0, rows, side === 0 ? 'queryFeatures' : 'candidateFeatures');
     }
     this.#write(batch, task, space);
     const towers = space.towers.map((tower) => tower.layout);
@@ -108,7 +112,8 @@ export class Trainer {
       corrections: batch.corrections === null ? 0 : space.corrections,
       ids: task.removeAccidentalHits ? space.ids : 0,
       sampleWeights: batch.sampleWeight === null ? 0 : space.sampleWeights,
-      hardNegatives: task.numHardNegatives ?? 0,
+      // Kernels take 32 bits.
+      hardNegatives: Math.min(task.numHardNegatives ?? 0, rows),
       stats: space.stats,
       ranks: wantsRanks ? space.ranks : 0,
       queryGradients: query.gradients.at(-1)!,

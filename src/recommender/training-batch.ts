@@ -74,7 +74,9 @@ export function trainingBatch(
     query: queryTower.columns(query, 'queryFeatures'),
     candidate: candidateTower.columns(candidate, 'candidateFeatures'),
     candidateIds: ids as FeatureColumn | null,
-    sampleWeight: weights && numbers(weights, 'sampleWeight', 'a number of at least 0', (w) => w >= 0 && w < Infinity),
+    sampleWeight:
+      weights &&
+      numbers(weights, 'sampleWeight', 'a finite f32 of at least 0', (w) => w >= 0 && Math.fround(w) < Infinity),
     corrections:
       probabilities &&
       numbers(

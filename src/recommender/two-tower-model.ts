@@ -7,6 +7,8 @@ import type { FeatureColumn, Features } from './features.ts';
 import {
   type Batches,
   batches,
+  COMPILE,
+  type CompileOptions,
   EVALUATE,
   FIT,
   type FitOptions,
@@ -16,9 +18,10 @@ import {
   type TwoTowerModelOptions,
   tower,
 } from './model-options.ts';
-import { Adagrad, Adam, type Optimizer } from './optimizers.ts';
+import { Adagrad, type Optimizer } from './optimizers.ts';
 import { ProgressBar, type TrainingProgress } from './progress-bar.ts';
 import { Retrieval } from './retrieval-task.ts';
+import { openTowers, saveTowers } from './saved-towers.ts';
 import type { Tower } from './tower.ts';
 import { Trainer } from './trainer.ts';
 import { type BatchSelectors, type Selector, type TrainingBatch, trainingBatch } from './training-batch.ts';
@@ -38,6 +41,8 @@ export class TwoTowerModel {
   #threads: Threads | null = null;
   #trainer: Trainer | null = null;
   #optimizer: Optimizer | null = null;
+  /** Whether the trainer is still to hear of the optimiser: before its next step, since one may be in work. */
+  #recompile = false;
   #turn: Promise<unknown> = Promise.resolve();
   #closed = false;
 
@@ -65,17 +70,10 @@ export class TwoTowerModel {
     candidateTower.build(this.#store, random);
   }
 
-  /**
-   * Sets the optimiser and starts its slots afresh; the weights stay.
-   *
-   * @param options `optimizer`: default `new Adagrad()`
-   */
-  compile({ optimizer = new Adagrad() }: { optimizer?: Adagrad | Adam | undefined } = {}): void {
-    if (!(optimizer instanceof Adagrad || optimizer instanceof Adam)) {
-      throw invalid('optimizer', optimizer, 'an Adagrad or an Adam');
-    }
-    this.#optimizer = optimizer;
-    this.#trainer?.compile(optimizer);
+  /** Sets the optimiser and starts its slots afresh; the weights stay. While `fit` works, it does so from the next batch on. */
+  compile(options: CompileOptions = {}): void {
+    this.#optimizer = resolveOptions(COMPILE, options).optimizer ?? new Adagrad();
+    this.#recompile = true;
   }
 
   /**
@@ -107,6 +105,30 @@ export class TwoTowerModel {
     return this.#exclusively(() => this.#evaluate(data, signal));
   }
 
+  /**
+   * Saves both towers with their vocabularies and weights into a directory: atomic and checksummed, as `Index.save`. The
+   * optimiser's slots are not kept.
+   *
+   * @throws {ScanneryError} SCANNERY_IO
+   */
+  async save(directory: string): Promise<void> {
+    return this.#exclusively(() => saveTowers(directory, this.queryTower, this.candidateTower));
+  }
+
+  /**
+   * A model of the towers that were saved. Training it further needs `compile`, and its task and columns to be said again.
+   *
+   * @param options as of the constructor, without the towers
+   * @throws {ScanneryError} SCANNERY_NOT_FOUND, SCANNERY_BAD_MAGIC, SCANNERY_NEWER_VERSION, SCANNERY_TRUNCATED,
+   *   SCANNERY_CHECKSUM, SCANNERY_IO, SCANNERY_INVALID_OPTION
+   */
+  static async load(
+    directory: string,
+    options: Omit<TwoTowerModelOptions, 'queryTower' | 'candidateTower'>,
+  ): Promise<TwoTowerModel> {
+    return new TwoTowerModel({ ...options, ...(await openTowers(directory)) });
+  }
+
   /** Waits for the call in work, then ends the threads. The towers go on embedding. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -127,13 +149,14 @@ export class TwoTowerModel {
     for (let epoch = 1; epoch <= epochs!; epoch++) {
       const started = performance.now();
       let progress!: TrainingProgress;
-      const logs = await this.#pass(data, signal, true, (batch, soFar) => {
+      const trained = await this.#pass(data, signal, true, (batch, soFar) => {
         const seconds = (performance.now() - started) / 1000;
         progress = { epoch, epochs: epochs!, batch, batches: batchCount, seconds, logs: soFar };
         bar?.update(progress);
         onProgress?.(progress);
       });
       batchCount = progress.batch;
+      const logs = { ...trained };
       if (validationData !== undefined) {
         const validation = await this.#evaluate(validationData, signal);
         for (const [name, value] of Object.entries(validation)) logs[`val_${name}`] = value;
@@ -165,6 +188,8 @@ export class TwoTowerModel {
   ): Promise<Logs> {
     const { batchMetrics } = this.task;
     for (const metric of batchMetrics) metric.resetStates();
+    this.queryTower.checkPlace(this.#store, 'queryTower');
+    this.candidateTower.checkPlace(this.#store, 'candidateTower');
     const trainer = this.#start();
     let batch = 0;
     let sum = 0;
@@ -175,6 +200,10 @@ export class TwoTowerModel {
       const given = trainingBatch(features, this.#selectors, this.queryTower, this.candidateTower);
       if (this.task.removeAccidentalHits && given.candidateIds === null) {
         throw invalid('candidateIds', undefined, 'given, for `removeAccidentalHits` tells candidates apart by them');
+      }
+      if (train && this.#recompile) {
+        trainer.compile(this.#optimizer!);
+        this.#recompile = false;
       }
       const { loss, ranks } = await trainer.step(given, this.task, train);
       for (const metric of batchMetrics) metric.update(ranks!, given.sampleWeight);
@@ -205,7 +234,6 @@ export class TwoTowerModel {
     if (this.#threads === null || this.#trainer === null) {
       this.#threads = new Threads(this.#threadCount);
       this.#trainer = new Trainer(this.queryTower, this.candidateTower, this.#store, this.#threads);
-      if (this.#optimizer !== null) this.#trainer.compile(this.#optimizer);
     }
     return this.#trainer;
   }

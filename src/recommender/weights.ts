@@ -1,3 +1,4 @@
+import { invalid } from '../protocol/check.ts';
 import { allocate, createMemory } from '../shard/arena.ts';
 import type { Kernels } from '../shard/kernels/kernels.ts';
 import { bindKernels, type KernelSource, loadKernels } from '../shard/kernels/load.ts';
@@ -79,4 +80,11 @@ export class Matrix {
   write(values: Float32Array): void {
     for (let i = 0; i < this.rows; i++) this.row(i).set(values.subarray(i * this.columns, (i + 1) * this.columns));
   }
+}
+
+/** Returns weights that were given if they are a Float32Array of the right length; null: of any. */
+export function checkWeights(weights: unknown, length: number | null, name: string): Float32Array {
+  if (weights instanceof Float32Array && (length === null || weights.length === length)) return weights;
+  const received = weights instanceof Float32Array ? weights.length : weights;
+  throw invalid(name, received, length === null ? 'a Float32Array' : `a Float32Array of ${length} numbers`);
 }

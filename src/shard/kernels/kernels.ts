@@ -77,6 +77,53 @@ export interface Kernels {
   selectTop(keys: number, count: number, limit: number): void;
   sortDescending(keys: number, count: number): void;
   compact(keys: number, count: number, limit: number, floor: number): number;
+  // matmul.ts
+  matmul(
+    a: number,
+    aRow: number,
+    aStep: number,
+    b: number,
+    bStep: number,
+    bPanel: number,
+    out: number,
+    outRow: number,
+    m: number,
+    n: number,
+    k: number,
+  ): void;
+  packPanels(rows: number, count: number, stride: number, out: number): void;
+  fillRows(row: number, stride: number, count: number, out: number): void;
+  relu(x: number, words: number): void;
+  reluGradient(gradient: number, output: number, words: number): void;
+  addRows(rows: number, stride: number, count: number, out: number): void;
+  sumOfRows(rows: number, stride: number, list: number, count: number, out: number): void;
+  gatherRows(table: number, stride: number, list: number, count: number, out: number, outRow: number): void;
+  // softmax.ts
+  adjustLogits(logits: number, n: number, scale: number, corrections: number, ids: number, positive: number): void;
+  keepHardNegatives(logits: number, n: number, positive: number, limit: number, keys: number): void;
+  countGreater(logits: number, n: number, positive: number): number;
+  softmaxGradient(logits: number, n: number, positive: number, weight: number, stats: number): void;
+  softmaxStats(logits: number, n: number, positive: number, stats: number): void;
+  // optimize.ts
+  adagrad(
+    weights: number,
+    accumulators: number,
+    gradients: number,
+    words: number,
+    learningRate: number,
+    epsilon: number,
+  ): void;
+  adam(
+    weights: number,
+    moments: number,
+    velocities: number,
+    gradients: number,
+    words: number,
+    alpha: number,
+    beta1: number,
+    beta2: number,
+    epsilon: number,
+  ): void;
   // checksum.ts
   xxh32(bytes: number, length: number, seed: number): number;
 }

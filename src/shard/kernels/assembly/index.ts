@@ -1,9 +1,12 @@
 export { xxh32 } from "./checksum";
 export { accumulateBlock, gatherBlock, toResiduals } from "./codebook";
 export { encodeRows, placeCodes } from "./encode";
+export { addRows, fillRows, gatherRows, matmul, packPanels, relu, reluGradient, sumOfRows } from "./matmul";
+export { adagrad, adam } from "./optimize";
 export { prepareQuery } from "./prepare";
 export { compressRows, firstInvalidRow, normalizeRows } from "./rows";
 export { scanLeaves } from "./scan";
 export { compact, selectTop, sortDescending } from "./select";
 export { localsToRows, rescore, scanLeafVectors, scanVectors } from "./shard";
+export { adjustLogits, countGreater, keepHardNegatives, softmaxGradient, softmaxStats } from "./softmax";
 export { assignRows, halfNorms, lowerDistances, meanOfRows } from "./tree";

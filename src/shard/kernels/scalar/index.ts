@@ -3,11 +3,14 @@ import { Views } from '../../views.ts';
 import type { Kernels } from '../kernels.ts';
 import { accumulateBlock, gatherBlock, toResiduals } from './codebook.ts';
 import { encodeRows, placeCodes } from './encode.ts';
+import { addRows, fillRows, gatherRows, matmul, packPanels, relu, reluGradient, sumOfRows } from './matmul.ts';
+import { adagrad, adam } from './optimize.ts';
 import { prepareQuery } from './prepare.ts';
 import { compressRows, firstInvalidRow, normalizeRows } from './rows.ts';
 import { scanLeaves } from './scan.ts';
 import { compact, selectTop, sortDescending } from './select.ts';
 import { localsToRows, rescore, scanLeafVectors, scanVectors } from './shard.ts';
+import { adjustLogits, countGreater, keepHardNegatives, softmaxGradient, softmaxStats } from './softmax.ts';
 import { assignRows, halfNorms, lowerDistances, meanOfRows } from './tree.ts';
 
 /**
@@ -42,6 +45,21 @@ export function createScalarKernels(memory: WebAssembly.Memory): Kernels {
     selectTop: bind(selectTop),
     sortDescending: bind(sortDescending),
     compact: bind(compact),
+    matmul: bind(matmul),
+    packPanels: bind(packPanels),
+    fillRows: bind(fillRows),
+    relu: bind(relu),
+    reluGradient: bind(reluGradient),
+    addRows: bind(addRows),
+    sumOfRows: bind(sumOfRows),
+    gatherRows: bind(gatherRows),
+    adjustLogits: bind(adjustLogits),
+    keepHardNegatives: bind(keepHardNegatives),
+    countGreater: bind(countGreater),
+    softmaxGradient: bind(softmaxGradient),
+    softmaxStats: bind(softmaxStats),
+    adagrad: bind(adagrad),
+    adam: bind(adam),
     // As from WebAssembly, the u32 comes out as a signed number.
     xxh32: bind(
       ({ u8 }, bytes: number, length: number, seed: number) => xxh32(u8, bytes >>> 0, length >>> 0, seed) | 0,

@@ -1,0 +1,70 @@
+import { Dataset, type ScaNN, type TopK } from '../../src/recommender/index.ts';
+import { createRandom } from '../datasets/index.ts';
+import { median, quantile } from '../measure.ts';
+
+/** Candidates that the set is grown to, about: the tutorial's 1,664 titles, a thousand times. */
+const GROWN_SIZE = 1_665_000;
+const SEED = 42;
+
+/** The real candidates, and after them copies with every number multiplied by a uniform one of [0, 1), and without a title. */
+export interface Grown {
+  readonly size: number;
+  readonly copies: number;
+  readonly candidates: Dataset<[string[], Float32Array]>;
+}
+
+export function grow(titles: readonly string[], embeddings: Float32Array): Grown {
+  const copies = Math.max(1, Math.floor(GROWN_SIZE / titles.length));
+  const untitled = titles.map(() => '');
+  const candidates = Dataset.from(function* (): Generator<[string[], Float32Array]> {
+    const random = createRandom(SEED);
+    yield [[...titles], embeddings];
+    for (let copy = 0; copy < copies; copy++) yield [untitled, embeddings.map((value) => value * random.uniform())];
+  });
+  return { size: titles.length * (copies + 1), copies, candidates };
+}
+
+/** p50 and p99 in milliseconds of asking for one user at a time. */
+export async function latency(
+  layer: TopK | ScaNN,
+  users: readonly string[],
+  options: { k: number; numLeavesToSearch?: number; numReorderingCandidates?: number },
+): Promise<{ p50: number; p99: number }> {
+  const samples: number[] = [];
+  for (const user of users) {
+    const started = performance.now();
+    await layer.call([user], options);
+    samples.push(performance.now() - started);
+  }
+  return { p50: median(samples), p99: quantile(samples, 0.99) };
+}
+
+/**
+ * Fraction of the true rows that were found, each user counted as often as given. Rows, not titles, are compared: the copies'
+ * titles are all the same.
+ */
+export function recall(
+  found: ReadonlyMap<string, readonly number[]>,
+  truth: ReadonlyMap<string, readonly number[]>,
+  users: readonly string[],
+): number {
+  let hits = 0;
+  let wanted = 0;
+  for (const user of users) {
+    const rows = new Set(found.get(user));
+    const expected = truth.get(user)!;
+    wanted += expected.length;
+    for (const row of expected) if (rows.has(row)) hits++;
+  }
+  return hits / wanted;
+}
+
+/** The rows that a layer finds for each user. */
+export async function rowsOf(
+  layer: TopK | ScaNN,
+  users: readonly string[],
+  options: { k: number; numLeavesToSearch?: number; numReorderingCandidates?: number },
+): Promise<Map<string, readonly number[]>> {
+  const [, rows] = await layer.callPositions(users, options);
+  return new Map(users.map((user, i) => [user, rows[i]!]));
+}
