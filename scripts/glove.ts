@@ -1,5 +1,5 @@
-// The main job: an index over some 340 thousand word vectors, asked, measured and opened again.
-//   npm start -- king music
+// An index over some 340 thousand word vectors, asked, measured and opened again.
+//   npm run glove -- king music
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

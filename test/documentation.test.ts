@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -10,12 +10,19 @@ const pages = ['README.md', ...readdirSync(join(root, 'docs')).map((name) => `do
   name.endsWith('.md'),
 );
 
-const samples = pages.flatMap((page) =>
-  [...readFileSync(join(root, page), 'utf8').matchAll(/^```ts\n([\s\S]*?)^```/gm)].map((match, i) => ({
-    name: `${page} sample ${i + 1}`,
-    code: match[1]!,
-  })),
-);
+/** A page's programs: each sample is one, except those marked `continued`, which go on with the sample before. */
+function programs(page: string): { name: string; code: string }[] {
+  const found: { name: string; code: string }[] = [];
+  for (const [, mark, code] of readFileSync(join(root, page), 'utf8').matchAll(
+    /^```ts( continued)?\n([\s\S]*?)^```/gm,
+  )) {
+    if (mark === undefined) found.push({ name: `${page} program ${found.length + 1}`, code: code! });
+    else found.at(-1)!.code += code;
+  }
+  return found;
+}
+
+const samples = pages.flatMap(programs);
 
 /** What a sample says that it prints: the comment behind each console.log. */
 function promised(code: string): string[] {
@@ -26,7 +33,7 @@ describe('code samples of the documentation', () => {
   let folder: string;
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'scannery-docs-'));
-    mkdirSync(join(folder, 'types'));
+    symlinkSync(join(root, 'data'), join(folder, 'data'));
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -66,6 +73,7 @@ describe('code samples of the documentation', () => {
     expect(ran.stderr).toBe('');
     expect(ran.status).toBe(0);
     const lines = ran.stdout.trim().split('\n');
+    expect(lines.length).toBeGreaterThanOrEqual(promised(code).length);
     for (const [i, text] of promised(code).entries()) {
       const [first] = text.split(/, about|\s\(/);
       expect(lines[i]).toContain(first);

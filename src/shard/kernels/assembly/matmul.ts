@@ -1,66 +1,33 @@
 // Matrix products and row operations of the towers' layers. Every element of a product adds up in the order of the shared
 // dimension, one f32 addition per step, so neither tiles nor the slices that callers cut change its bits.
 
-/**
- * 4 rows x 8 columns of the product, from a + t * aStep (and aRow below) and b + t * bStep, for t < k. TRANSPOSED is a type
- * parameter used as a compile-time flag: bool (an integer) for rows of A that lie 4 bytes apart, f32 for others.
- */
-// @ts-ignore: decorator
-@inline function tile4<TRANSPOSED>(a: usize, aRow: usize, aStep: usize, b: usize, bStep: usize, out: usize, outRow: usize, k: i32): void {
-  let o = out;
-  let c0 = v128.load(o), c1 = v128.load(o, 16);
-  o += outRow;
-  let d0 = v128.load(o), d1 = v128.load(o, 16);
-  o += outRow;
-  let e0 = v128.load(o), e1 = v128.load(o, 16);
-  o += outRow;
-  let f0 = v128.load(o), f1 = v128.load(o, 16);
-  if (isInteger<TRANSPOSED>()) {
-    for (; k > 0; k--) {
-      const x = v128.load(b), y = v128.load(b, 16);
-      let s = v128.load32_splat(a);
-      c0 = f32x4.add(c0, f32x4.mul(s, x)); c1 = f32x4.add(c1, f32x4.mul(s, y));
-      s = v128.load32_splat(a, 4);
-      d0 = f32x4.add(d0, f32x4.mul(s, x)); d1 = f32x4.add(d1, f32x4.mul(s, y));
-      s = v128.load32_splat(a, 8);
-      e0 = f32x4.add(e0, f32x4.mul(s, x)); e1 = f32x4.add(e1, f32x4.mul(s, y));
-      s = v128.load32_splat(a, 12);
-      f0 = f32x4.add(f0, f32x4.mul(s, x)); f1 = f32x4.add(f1, f32x4.mul(s, y));
-      a += aStep; b += bStep;
-    }
-  } else {
-    let p = a + aRow, q = p + aRow, r = q + aRow;
-    for (; k > 0; k--) {
-      const x = v128.load(b), y = v128.load(b, 16);
-      let s = v128.load32_splat(a);
-      c0 = f32x4.add(c0, f32x4.mul(s, x)); c1 = f32x4.add(c1, f32x4.mul(s, y));
-      s = v128.load32_splat(p);
-      d0 = f32x4.add(d0, f32x4.mul(s, x)); d1 = f32x4.add(d1, f32x4.mul(s, y));
-      s = v128.load32_splat(q);
-      e0 = f32x4.add(e0, f32x4.mul(s, x)); e1 = f32x4.add(e1, f32x4.mul(s, y));
-      s = v128.load32_splat(r);
-      f0 = f32x4.add(f0, f32x4.mul(s, x)); f1 = f32x4.add(f1, f32x4.mul(s, y));
-      a += aStep; p += aStep; q += aStep; r += aStep; b += bStep;
-    }
+// 4 rows x 8 columns of the product.
+function tile4(a: usize, aRow: usize, aStep: usize, b: usize, bStep: usize, out: usize, outRow: usize, k: i32): void {
+  let p = a + aRow, q = p + aRow, r = q + aRow;
+  const out1 = out + outRow, out2 = out1 + outRow, out3 = out2 + outRow;
+  let c0 = v128.load(out), c1 = v128.load(out, 16);
+  let d0 = v128.load(out1), d1 = v128.load(out1, 16);
+  let e0 = v128.load(out2), e1 = v128.load(out2, 16);
+  let f0 = v128.load(out3), f1 = v128.load(out3, 16);
+  for (; k > 0; k--) {
+    const x = v128.load(b), y = v128.load(b, 16);
+    let s = v128.load32_splat(a);
+    c0 = f32x4.add(c0, f32x4.mul(s, x)); c1 = f32x4.add(c1, f32x4.mul(s, y));
+    s = v128.load32_splat(p);
+    d0 = f32x4.add(d0, f32x4.mul(s, x)); d1 = f32x4.add(d1, f32x4.mul(s, y));
+    s = v128.load32_splat(q);
+    e0 = f32x4.add(e0, f32x4.mul(s, x)); e1 = f32x4.add(e1, f32x4.mul(s, y));
+    s = v128.load32_splat(r);
+    f0 = f32x4.add(f0, f32x4.mul(s, x)); f1 = f32x4.add(f1, f32x4.mul(s, y));
+    a += aStep; p += aStep; q += aStep; r += aStep; b += bStep;
   }
-  o = out;
-  v128.store(o, c0); v128.store(o, c1, 16);
-  o += outRow;
-  v128.store(o, d0); v128.store(o, d1, 16);
-  o += outRow;
-  v128.store(o, e0); v128.store(o, e1, 16);
-  o += outRow;
-  v128.store(o, f0); v128.store(o, f1, 16);
+  v128.store(out, c0); v128.store(out, c1, 16);
+  v128.store(out1, d0); v128.store(out1, d1, 16);
+  v128.store(out2, e0); v128.store(out2, e1, 16);
+  v128.store(out3, f0); v128.store(out3, f1, 16);
 }
 
-function tile4Transposed(a: usize, aStep: usize, b: usize, bStep: usize, out: usize, outRow: usize, k: i32): void {
-  tile4<bool>(a, 4, aStep, b, bStep, out, outRow, k);
-}
-
-function tile4Plain(a: usize, aRow: usize, aStep: usize, b: usize, bStep: usize, out: usize, outRow: usize, k: i32): void {
-  tile4<f32>(a, aRow, aStep, b, bStep, out, outRow, k);
-}
-
+// 1 row x 8 columns, with the additions of the tile above.
 function tile1(a: usize, aStep: usize, b: usize, bStep: usize, out: usize, k: i32): void {
   let c0 = v128.load(out), c1 = v128.load(out, 16);
   for (; k > 0; k--) {
@@ -71,12 +38,11 @@ function tile1(a: usize, aStep: usize, b: usize, bStep: usize, out: usize, k: i3
   v128.store(out, c0); v128.store(out, c1, 16);
 }
 
-/** Rows [i, end) of one panel of 8 columns, or panels [b, ..) of one tile of rows: see matmul. */
+// m rows x 8 columns.
 // @ts-ignore: decorator
 @inline function rowsOfPanel(a: usize, aRow: usize, aStep: usize, b: usize, bStep: usize, out: usize, outRow: usize, m: i32, k: i32): void {
   for (; m >= 4; m -= 4) {
-    if (aRow == 4) tile4Transposed(a, aStep, b, bStep, out, outRow, k);
-    else tile4Plain(a, aRow, aStep, b, bStep, out, outRow, k);
+    tile4(a, aRow, aStep, b, bStep, out, outRow, k);
     a += aRow << 2; out += outRow << 2;
   }
   for (; m > 0; m--) {
