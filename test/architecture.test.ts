@@ -76,15 +76,13 @@ it('only file-format.ts knows msgpackr', () => {
   expect(users('msgpackr')).toEqual(['src/protocol/file-format.ts']);
 });
 
-it('only movielens*.ts know csv-parse', () => {
-  const files = users('csv-parse');
-  expect(files.length).toBeGreaterThan(0);
-  expect(files.filter((file) => !/^src\/recommender\/movielens[a-z-]*\.ts$/.test(file))).toEqual([]);
+it('only data-files.ts knows csv-parse', () => {
+  expect(users('csv-parse')).toEqual(['src/recommender/data/data-files.ts']);
 });
 
 it('only onnx-query-model.ts knows onnxruntime-node, and only once it is needed', () => {
-  expect(users('onnxruntime-node')).toEqual(['src/recommender/onnx-query-model.ts']);
-  const text = readFileSync(join(root, 'src/recommender/onnx-query-model.ts'), 'utf8');
+  expect(users('onnxruntime-node')).toEqual(['src/recommender/model/onnx-query-model.ts']);
+  const text = readFileSync(join(root, 'src/recommender/model/onnx-query-model.ts'), 'utf8');
   expect(text).not.toMatch(/\b(from|import) 'onnxruntime-node/);
 });
 

@@ -61,7 +61,7 @@ describe('the packed package', () => {
   it('holds no declarations that its entries do not lead to', () => {
     const declarations = files.filter((path) => path.endsWith('.d.ts'));
     expect(declarations).toEqual(
-      expect.arrayContaining(['dist/coordinator/types.d.ts', 'dist/recommender/features.d.ts']),
+      expect.arrayContaining(['dist/coordinator/types.d.ts', 'dist/recommender/model/features.d.ts']),
     );
     expect(declarations).not.toContain('dist/coordinator/save.d.ts');
   });

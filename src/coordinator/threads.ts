@@ -1,6 +1,8 @@
 import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 import { pathToFileURL } from 'node:url';
 import { Piscina } from 'piscina';
+import { MAX_THREADS } from '../protocol/control-layout.ts';
 import { decodeError, ScanneryError } from '../protocol/errors.ts';
 import {
   type BuildTask,
@@ -13,6 +15,11 @@ import {
 import type { WorkerReply } from '../shard/worker.ts';
 
 const PROGRESS_INTERVAL_MS = 50;
+
+/** Threads when nobody says how many: one per core. */
+export function defaultThreads(): number {
+  return Math.min(availableParallelism(), MAX_THREADS);
+}
 
 /** A build task without what `runPhase` adds. */
 export type PhaseOf<T extends BuildTask> = T extends BuildTask ? Omit<T, 'cursor'> : never;
@@ -147,7 +154,7 @@ function startPool(count: number): Piscina {
     // A thread that is serving blocks in its own loop; piscina's would only add a second wait.
     atomics: 'disabled',
     recordTiming: false,
-    ...(source ? { execArgv: typescriptArguments() } : {}),
+    execArgv: source ? typescriptArguments() : inheritedArguments(),
   });
   // A thread that dies while it holds no task is reported here, too; its 'exit' is what we act on.
   pool.on('error', () => {});
@@ -162,9 +169,23 @@ export function aborted(signal: AbortSignal): ScanneryError {
   return new ScanneryError('SCANNERY_ABORTED', 'the call was aborted', { cause: signal.reason });
 }
 
+/** This process's own options, without those that say what program it runs: a worker is given that otherwise. */
+export function inheritedArguments(given: readonly string[] = process.execArgv): string[] {
+  const kept: string[] = [];
+  for (let i = 0; i < given.length; i++) {
+    const option = given[i]!;
+    // `-e` and its like have the program behind them, unless it is one word with it.
+    if (/^(-[ep]|-pe|--eval|--print)$/.test(option)) i++;
+    else if (!/^(--input-type|--eval=|--print=|-i$|--interactive$)/.test(option)) kept.push(option);
+    else if (option === '--input-type') i++;
+  }
+  return kept;
+}
+
 // Running from source: the worker is TypeScript too, and its thread needs the loader that this one may already have.
 function typescriptArguments(): string[] {
-  if (process.execArgv.some((argument) => argument.includes('tsx'))) return process.execArgv;
+  const inherited = inheritedArguments();
+  if (inherited.some((argument) => argument.includes('tsx'))) return inherited;
   const loader = createRequire(import.meta.url).resolve('tsx');
-  return [...process.execArgv, '--import', pathToFileURL(loader).href];
+  return [...inherited, '--import', pathToFileURL(loader).href];
 }

@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import { invalid } from '../protocol/check.ts';
 import { MODE_EXACT, MODE_HASHED } from '../protocol/control-layout.ts';
 import { ScanneryError } from '../protocol/errors.ts';
@@ -22,7 +21,7 @@ import { Serving } from './serving.ts';
 import type { Request } from './slots.ts';
 import { Staging } from './staging.ts';
 import { describe } from './stats.ts';
-import { Threads, throwIfAborted } from './threads.ts';
+import { defaultThreads, Threads, throwIfAborted } from './threads.ts';
 import type { IndexStats, Query, QueryBatch, SearchResult, VectorChunk } from './types.ts';
 
 /** Staging memory of at most this size may stay with the threads that built the index; starting others would take longer. */
@@ -109,7 +108,7 @@ export class Index {
       onProgress: (done) => report({ phase: 'ingest', done, total: chunks.expected?.(resolved.dimensions) }),
     });
     for await (const chunk of chunks.iterable) await staging.add(chunk);
-    const count = resolved.threads ?? availableParallelism();
+    const count = resolved.threads ?? defaultThreads();
     const threads = new Threads(count);
     const context = { threads, kernels, options: resolved, report };
     if (staging.bytes <= KEEP_STAGED_BYTES) {
@@ -143,7 +142,7 @@ export class Index {
     throwIfAborted(resolved.signal);
     const kernels = loadKernels(chooseTier());
     // The threads start while the files are read.
-    const threads = new Threads(resolved.threads ?? availableParallelism());
+    const threads = new Threads(resolved.threads ?? defaultThreads());
     return Index.#start(threads, kernels, resolved.maxInFlight!, () => read(kernels, resolved));
   }
 

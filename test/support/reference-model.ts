@@ -1,6 +1,6 @@
-import type { Features } from '../../src/recommender/features.ts';
-import type { Retrieval } from '../../src/recommender/retrieval-task.ts';
-import type { Tower } from '../../src/recommender/tower.ts';
+import type { Features } from '../../src/recommender/model/features.ts';
+import type { Retrieval } from '../../src/recommender/model/retrieval-task.ts';
+import type { Tower } from '../../src/recommender/model/tower.ts';
 
 // A two-tower model in plain double precision, by the formulas and by nothing else, to hold the real one against.
 
