@@ -1,4 +1,5 @@
 import type { Phase } from './messages.ts';
+import type { OptimizerStep } from './optimizer-step.ts';
 
 // The phases of one training step of a two-tower model. All matrices are f32, row-major, in one shared memory; pointers are
 // byte offsets. Widths are padded to multiples of 8 and the padding is zero, in weights and gradients alike, so it stays zero.
@@ -112,17 +113,6 @@ export interface BackwardTask extends Phase {
   readonly slabGradients: number;
   readonly slabs: number;
 }
-
-/** An optimiser, with what changes from step to step. */
-export type OptimizerStep =
-  | { readonly kind: 'adagrad'; readonly learningRate: number; readonly epsilon: number }
-  | {
-      readonly kind: 'adam';
-      readonly alpha: number;
-      readonly beta1: number;
-      readonly beta2: number;
-      readonly epsilon: number;
-    };
 
 /** A parameter to update: an embedding table by the rows that the batch looked up, or the weights of a dense layer. */
 export type ParameterUpdate = {

@@ -1,5 +1,5 @@
 import { numberAbove, type OptionTable, resolveOptions } from '../../protocol/check.ts';
-import type { OptimizerStep } from '../../protocol/training-tasks.ts';
+import type { OptimizerStep } from '../../protocol/optimizer-step.ts';
 
 export interface AdagradOptions {
   /** Above 0. Default 0.001, as in Keras; the tutorial takes 0.1. */

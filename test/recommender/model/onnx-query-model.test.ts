@@ -388,10 +388,10 @@ describe('the package itself', () => {
   function run(program: string): string {
     cpSync(join(root, 'src/protocol'), join(project, 'src/protocol'), { recursive: true });
     for (const name of ['features', 'onnx-inputs', 'onnx-query-model']) {
-      cpSync(join(root, `src/recommender/${name}.ts`), join(project, `src/recommender/${name}.ts`));
+      cpSync(join(root, `src/recommender/model/${name}.ts`), join(project, `src/recommender/model/${name}.ts`));
     }
     const file = join(project, 'main.mts');
-    writeFileSync(file, `import { OnnxQueryModel } from './src/recommender/onnx-query-model.ts';\n${program}`);
+    writeFileSync(file, `import { OnnxQueryModel } from './src/recommender/model/onnx-query-model.ts';\n${program}`);
     const loader = pathToFileURL(join(root, 'node_modules/tsx/dist/loader.mjs')).href;
     return execFileSync(process.execPath, ['--import', loader, file], { cwd: project, encoding: 'utf8' });
   }
