@@ -24,19 +24,42 @@ export function grow(titles: readonly string[], embeddings: Float32Array): Grown
   return { size: titles.length * (copies + 1), copies, candidates };
 }
 
-/** The median, in milliseconds, of asking for one user at a time. */
-export async function latency(
-  layer: TopK | ScaNN,
+export interface SearchSettings {
+  readonly k: number;
+  readonly numLeavesToSearch?: number;
+  readonly numReorderingCandidates?: number;
+}
+
+const ROUNDS = 5;
+const SLOW_PER_ROUND = 8;
+const WARM_PER_ROUND = 30;
+const FAST_PER_ROUND = 120;
+
+/** Medians, in milliseconds, of asking either layer for one user at a time; the two take turns. */
+export async function latencies(
+  slow: TopK,
+  fast: TopK | ScaNN,
   users: readonly string[],
-  options: { k: number; numLeavesToSearch?: number; numReorderingCandidates?: number },
-): Promise<number> {
-  const samples: number[] = [];
-  for (const user of users) {
-    const started = performance.now();
-    await layer.call([user], options);
-    samples.push(performance.now() - started);
+  settings: SearchSettings,
+): Promise<{ slow: number; fast: number }> {
+  let next = 0;
+  const ask = async (layer: TopK | ScaNN, options: SearchSettings, count: number): Promise<number[]> => {
+    const samples: number[] = [];
+    for (let i = 0; i < count; i++) {
+      const user = users[next++ % users.length]!;
+      const started = performance.now();
+      await layer.call([user], options);
+      samples.push(performance.now() - started);
+    }
+    return samples;
+  };
+  const samples: { slow: number[]; fast: number[] } = { slow: [], fast: [] };
+  for (let round = 0; round < ROUNDS; round++) {
+    samples.slow.push(...(await ask(slow, { k: settings.k }, SLOW_PER_ROUND)));
+    await ask(fast, settings, WARM_PER_ROUND);
+    samples.fast.push(...(await ask(fast, settings, FAST_PER_ROUND)));
   }
-  return median(samples);
+  return { slow: median(samples.slow), fast: median(samples.fast) };
 }
 
 /**
@@ -63,7 +86,7 @@ export function recall(
 export async function rowsOf(
   layer: TopK | ScaNN,
   users: readonly string[],
-  options: { k: number; numLeavesToSearch?: number; numReorderingCandidates?: number },
+  options: SearchSettings,
 ): Promise<Map<string, readonly number[]>> {
   const [, rows] = await layer.callPositions(users, options);
   return new Map(users.map((user, i) => [user, rows[i]!]));

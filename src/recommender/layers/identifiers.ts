@@ -58,8 +58,6 @@ export interface IdentifierParts {
 export class Identifiers {
   readonly #distinct: IdColumn;
   readonly #codes: Uint32Array;
-  /** Made at the first count: code of each identifier, and rows of each code. */
-  #counts: { readonly codes: Codes; readonly rows: Uint32Array } | undefined;
 
   /** @param codes per row, numbers below the size of `distinct` */
   constructor(distinct: IdColumn, codes: Uint32Array) {
@@ -77,27 +75,12 @@ export class Identifiers {
     return this.#distinct.at(this.#codes[row]!);
   }
 
-  /** Rows that have this identifier. The first call makes a table of all distinct ones. */
-  countOf(identifier: Id): number {
-    this.#counts ??= this.#count();
-    const code = this.#counts.codes.get(identifier);
-    return code === undefined ? 0 : this.#counts.rows[code]!;
-  }
-
   /** What to save; `openIdentifiers` makes the column of it again. */
   parts(): IdentifierParts {
     const { kind, size: distinct } = this.#distinct;
     const { buffer, byteOffset, byteLength } = this.#codes;
     const codes = new Uint8Array(buffer, byteOffset, byteLength);
     return { kind, distinct, size: this.size, sections: [...this.#distinct.parts(), codes] };
-  }
-
-  #count(): { codes: Codes; rows: Uint32Array } {
-    const codes = new Codes();
-    for (let code = 0; code < this.#distinct.size; code++) codes.set(this.#distinct.at(code), code);
-    const rows = new Uint32Array(this.#distinct.size);
-    for (const code of this.#codes) rows[code]!++;
-    return { codes, rows };
   }
 }
 

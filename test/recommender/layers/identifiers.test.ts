@@ -26,19 +26,11 @@ describe.each(Object.entries(COLUMNS))('%s', (_, ids) => {
     expect(all(column)).toEqual(ids);
   });
 
-  it('are counted', () => {
-    const column = built(ids);
-    for (const id of ids) expect(column.countOf(id)).toBe(ids.filter((other) => other === id).length);
-    expect(column.countOf('no such identifier')).toBe(0);
-    expect(column.countOf(-77)).toBe(0);
-  });
-
   it('are the same after being saved as bytes', () => {
     const parts = built(ids).parts();
     const sections = parts.sections.map((bytes) => Uint8Array.from(bytes));
     const again = openIdentifiers({ ...parts, sections });
     expect(all(again)).toEqual(ids);
-    for (const id of ids) expect(again.countOf(id)).toBe(ids.filter((other) => other === id).length);
     expect(again.parts()).toEqual(parts);
   });
 });
