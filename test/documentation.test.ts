@@ -1,8 +1,9 @@
-import { spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -24,6 +25,16 @@ function programs(page: string): { name: string; code: string }[] {
 
 const samples = pages.flatMap(programs);
 
+/** Runs Node without blocking this thread, which has to go on reporting to the runner; what it prints, if it succeeds or not. */
+async function run(args: string[], cwd = root): Promise<{ stdout: string; stderr: string }> {
+  try {
+    return await promisify(execFile)(process.execPath, args, { cwd });
+  } catch (error) {
+    const { stdout, stderr, message } = error as { stdout: string; stderr: string; message: string };
+    return { stdout, stderr: stderr || message };
+  }
+}
+
 /** What a sample says that it prints: the comment behind each console.log. */
 function promised(code: string): string[] {
   return [...code.matchAll(/console\.log\(.*\); \/\/ (.*)$/gm)].map((match) => match[1]!);
@@ -41,42 +52,43 @@ describe('code samples of the documentation', () => {
     expect(samples.length).toBeGreaterThanOrEqual(3);
   });
 
-  it.each(samples)('$name compiles, runs and prints what it says', ({ name, code }) => {
-    const file = join(folder, `${name.replaceAll(/\W+/g, '-')}.mts`);
-    const entry = (path: string): string => JSON.stringify(join(root, path));
-    writeFileSync(
-      file,
-      code
-        .replaceAll("'scannery'", entry('src/index.ts'))
-        .replaceAll("'scannery/recommender'", entry('src/recommender/index.ts')),
-    );
-    writeFileSync(
-      join(folder, 'tsconfig.json'),
-      JSON.stringify({
-        extends: join(root, 'tsconfig.json'),
-        compilerOptions: {
-          noUnusedLocals: false,
-          rewriteRelativeImportExtensions: false,
-          typeRoots: [join(root, 'node_modules/@types')],
-        },
-        include: [],
-        exclude: [],
-        files: [file, join(root, 'src/webassembly.d.ts')],
-      }),
-    );
-    const compiled = spawnSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', folder], {
-      encoding: 'utf8',
-    });
-    expect(compiled.stdout).toBe('');
-    const loader = pathToFileURL(join(root, 'node_modules/tsx/dist/loader.mjs')).href;
-    const ran = spawnSync(process.execPath, ['--import', loader, file], { encoding: 'utf8', cwd: folder });
-    expect(ran.stderr).toBe('');
-    expect(ran.status).toBe(0);
-    const lines = ran.stdout.trim().split('\n');
-    expect(lines.length).toBeGreaterThanOrEqual(promised(code).length);
-    for (const [i, text] of promised(code).entries()) {
-      const [first] = text.split(/, about|\s\(/);
-      expect(lines[i]).toContain(first);
-    }
-  });
+  it.each(samples)(
+    '$name compiles, runs and prints what it says',
+    async ({ name, code }) => {
+      const file = join(folder, `${name.replaceAll(/\W+/g, '-')}.mts`);
+      const entry = (path: string): string => JSON.stringify(join(root, path));
+      writeFileSync(
+        file,
+        code
+          .replaceAll("'scannery'", entry('src/index.ts'))
+          .replaceAll("'scannery/recommender'", entry('src/recommender/index.ts')),
+      );
+      writeFileSync(
+        join(folder, 'tsconfig.json'),
+        JSON.stringify({
+          extends: join(root, 'tsconfig.json'),
+          compilerOptions: {
+            noUnusedLocals: false,
+            rewriteRelativeImportExtensions: false,
+            typeRoots: [join(root, 'node_modules/@types')],
+          },
+          include: [],
+          exclude: [],
+          files: [file, join(root, 'src/webassembly.d.ts')],
+        }),
+      );
+      const compiled = await run([join(root, 'node_modules/typescript/bin/tsc'), '-p', folder]);
+      expect(compiled).toEqual({ stdout: '', stderr: '' });
+      const loader = pathToFileURL(join(root, 'node_modules/tsx/dist/loader.mjs')).href;
+      const ran = await run(['--import', loader, file], folder);
+      expect(ran.stderr).toBe('');
+      const lines = ran.stdout.trim().split('\n');
+      expect(lines.length).toBeGreaterThanOrEqual(promised(code).length);
+      for (const [i, text] of promised(code).entries()) {
+        const [first] = text.split(/, about|\s\(/);
+        expect(lines[i]).toContain(first);
+      }
+    },
+    120_000,
+  );
 });
