@@ -1,4 +1,6 @@
 export type {
+  Explanation,
+  FrontierPoint,
   Id,
   IndexConfig,
   IndexStats,
@@ -6,6 +8,7 @@ export type {
   QueryBatch,
   QueryCounters,
   SearchResult,
+  TuneResult,
   VectorChunk,
   VectorsInput,
 } from './coordinator/types.ts';
@@ -17,9 +20,11 @@ export type {
   BuildProgress,
   HashingOptions,
   OpenOptions,
+  RecallOptions,
   ReorderingOptions,
   SearchDefaults,
   SearchOptions,
   TreeOptions,
+  TuneOptions,
 } from './protocol/options.ts';
 export type { KernelTier } from './shard/kernels/kernels.ts';

@@ -1,18 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import {
-  DONE_SEQUENCE,
-  FAULT_OUT_OF_MEMORY,
-  MODE_CODES,
-  SLOT_CODES,
-  SLOT_ERROR,
-  SLOT_MERGED,
-  SLOT_MICROS,
-  SLOT_RESULT_COUNT,
-  SLOT_TABLES,
-} from '../protocol/control-layout.ts';
+import { DONE_SEQUENCE, FAULT_OUT_OF_MEMORY, SLOT_CODES, SLOT_ERROR, SLOT_MICROS } from '../protocol/control-layout.ts';
 import { ScanneryError } from '../protocol/errors.ts';
-import { idOfLow, scoreOfHigh } from '../protocol/order.ts';
-import { METRIC_L2, TABLES_QUERY_NORM } from '../protocol/shard-layout.ts';
+import { readAnswer, readExplanation } from './answers.ts';
 import { Call, type QuerySource, writeQuery } from './call.ts';
 import { Fifo } from './fifo.ts';
 import type { IdColumn } from './id-column.ts';
@@ -31,6 +20,7 @@ export interface DispatcherOptions {
   readonly normalise: boolean;
   readonly kernelMetric: number;
   readonly ids: IdColumn;
+  readonly shards: number;
   /** Whether the workers leave a core to this thread, which may then poll for a moment rather than sleep. */
   readonly spareCore: boolean;
 }
@@ -251,28 +241,15 @@ export class Dispatcher {
       if (fault !== 0) call.fail(faultError(fault, query));
       else {
         this.counters.completed++;
-        call.answer(query, this.#read(slot, call.request.mode));
+        call.answer(query, this.#read(slot, call.request));
       }
     }
     this.#release(slot);
   }
 
-  #read(slot: number, mode: number): SearchResult {
-    const { u32, f32 } = this.#slots.views;
-    const h = this.#slots.header(slot);
-    const count = u32[h + SLOT_RESULT_COUNT]!;
-    const merged = u32[h + SLOT_MERGED]! >>> 2;
-    const ids = new Array<SearchResult['ids'][number]>(count);
-    const scores = new Float32Array(count);
-    const l2 = this.#options.kernelMetric === METRIC_L2;
-    // A code's score is q . x - |x|^2 / 2, both centred; the query's norm makes it a distance.
-    const norm = l2 && mode === MODE_CODES ? f32[(u32[h + SLOT_TABLES]! + TABLES_QUERY_NORM) >>> 2]! : undefined;
-    for (let i = 0; i < count; i++) {
-      ids[i] = this.#options.ids.at(idOfLow(u32[merged + 2 * i]!));
-      const score = scoreOfHigh(u32[merged + 2 * i + 1]!);
-      scores[i] = !l2 ? score : norm === undefined ? 0 - score : Math.max(0, norm - 2 * score);
-    }
-    return { ids, scores };
+  #read(slot: number, { mode, explain }: Request): SearchResult {
+    const answer = readAnswer(this.#slots, slot, mode, this.#options);
+    return explain ? { ...answer, ...readExplanation(this.#slots, slot, mode, this.#options.shards) } : answer;
   }
 
   #release(slot: number): void {

@@ -43,7 +43,12 @@ export class Serving {
     this.#slots = new Slots(data.control, layout, data);
     this.dispatcher = new Dispatcher(this.#slots, {
       ...{ dimensions: data.dimensions, stride: data.stride, normalise: data.metric === 'cosine' },
-      ...{ kernelMetric: kernelMetric(data.metric), ids: data.ids, spareCore: this.#spareCore },
+      ...{
+        kernelMetric: kernelMetric(data.metric),
+        ids: data.ids,
+        spareCore: this.#spareCore,
+        shards: data.shards.length,
+      },
     });
   }
 

@@ -16,6 +16,7 @@ import {
   SLOT_MERGED,
   SLOT_MICROS,
   SLOT_MODE,
+  SLOT_PREPARE_MICROS,
   SLOT_QUEUED,
   SLOT_REMAINING,
   SLOT_RESULT_COUNT,
@@ -43,7 +44,12 @@ export interface Request {
   readonly k: number;
   readonly limit: number;
   readonly numLeavesToSearch: number;
+  /** Whether the answer comes with an account of how it was found. */
+  readonly explain?: boolean;
 }
+
+/** Words of a slot that start from 0. */
+const CLEARED = [SLOT_ERROR, SLOT_FLOOR, SLOT_RESULT_COUNT, SLOT_MICROS, SLOT_PREPARE_MICROS, SLOT_CODES];
 
 /** Extents above this are given back after use; smaller ones stay with their slot. */
 const KEEP_BYTES = 1 << 18;
@@ -151,7 +157,7 @@ export class Slots {
     const { i32 } = this.#views;
     const h = this.header(slot);
     i32[h + SLOT_REMAINING] = this.#shape.shardSizes.length;
-    for (const word of [SLOT_ERROR, SLOT_FLOOR, SLOT_RESULT_COUNT, SLOT_MICROS, SLOT_CODES]) i32[h + word] = 0;
+    for (const word of CLEARED) i32[h + word] = 0;
     Atomics.store(i32, h + SLOT_STATE, SLOT_QUEUED);
   }
 

@@ -14,6 +14,54 @@ export interface SearchResult {
   scores: Float32Array;
 }
 
+/** One query's answer, and how it was found. Times are those in kernels, in microseconds, over all threads. */
+export interface Explanation extends SearchResult {
+  /** 'exact': every vector scored; 'tree': those of the leaves; 'hashed': codes scanned, the best reordered; 'codes': codes only. */
+  readonly method: 'exact' | 'tree' | 'hashed' | 'codes';
+  /** The leaves visited, best first. */
+  readonly leaves: readonly number[];
+  readonly codesScanned: number;
+  /** Candidates that the shards kept, together. */
+  readonly candidates: number;
+  /** Candidates rescored from the stored vectors. */
+  readonly reordered: number;
+  readonly microseconds: {
+    readonly total: number;
+    /** Choosing leaves and building the look-up table. */
+    readonly prepare: number;
+    readonly scan: number;
+    readonly reorder: number;
+    /** Merging the shards' candidates and sorting the answer. */
+    readonly merge: number;
+  };
+  readonly shards: readonly {
+    readonly codesScanned: number;
+    readonly candidates: number;
+    readonly reordered: number;
+    readonly scanMicroseconds: number;
+    readonly reorderMicroseconds: number;
+  }[];
+}
+
+/** A search setting, with what it gives and costs. */
+export interface FrontierPoint {
+  readonly numLeavesToSearch: number;
+  readonly numReorderingCandidates: number;
+  /** Recall@k over the queries. */
+  readonly recall: number;
+  /** Time in kernels, over all threads. */
+  readonly microsecondsPerQuery: number;
+}
+
+/** What tuning chose, which is now what a search uses by default. */
+export interface TuneResult extends FrontierPoint {
+  readonly k: number;
+  /** Queries that it was measured with. */
+  readonly queries: number;
+  /** Of all settings tried, those that no other beats in both recall and time, by ascending recall. */
+  readonly frontier: readonly FrontierPoint[];
+}
+
 /** Vectors as a caller gives them: row-major numbers [n x dimensions], or one array per vector. */
 export type VectorsInput = Float32Array | Float64Array | readonly (readonly number[] | Float32Array | Float64Array)[];
 

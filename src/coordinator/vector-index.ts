@@ -1,28 +1,33 @@
 import { invalid } from '../protocol/check.ts';
-import { MODE_EXACT, MODE_HASHED } from '../protocol/control-layout.ts';
 import { ScanneryError } from '../protocol/errors.ts';
 import type { Metric } from '../protocol/metrics.ts';
 import {
   type BuildOptions,
   type OpenOptions,
+  type RecallOptions,
   resolveBuildOptions,
   resolveOpenOptions,
+  resolveRecallOptions,
   resolveSearchOptions,
+  resolveTuneOptions,
   type SearchOptions,
+  type TuneOptions,
 } from '../protocol/options.ts';
 import { chooseTier, type KernelSource, loadKernels } from '../shard/kernels/load.ts';
-import { buildIndex, type IndexData, searchMode } from './build.ts';
-import { type QuerySource, writeQuery } from './call.ts';
+import { NOTHING_EXPLAINED } from './answers.ts';
+import { buildIndex, type IndexData } from './build.ts';
 import type { Companion, OpenedWith, OpenIndexWith, SaveIndexWith } from './companion.ts';
-import { chunksOf, isVector, querySource } from './inputs.ts';
+import { ingest } from './ingest.ts';
+import { isVector, querySource } from './inputs.ts';
+import { measureRecall, tuneIndex } from './measuring.ts';
 import { openIndex, openIndexAndCompanion } from './open.ts';
+import { chooseRequest, runRequest } from './requests.ts';
 import { saveIndex } from './save.ts';
 import { Serving } from './serving.ts';
 import type { Request } from './slots.ts';
-import { Staging } from './staging.ts';
 import { describe } from './stats.ts';
 import { defaultThreads, Threads, throwIfAborted } from './threads.ts';
-import type { IndexStats, Query, QueryBatch, SearchResult, VectorChunk } from './types.ts';
+import type { Explanation, IndexStats, Query, QueryBatch, SearchResult, TuneResult, VectorChunk } from './types.ts';
 
 /** Staging memory of at most this size may stay with the threads that built the index; starting others would take longer. */
 const KEEP_STAGED_BYTES = 1 << 25;
@@ -95,19 +100,23 @@ export class Index {
   ): Promise<Index> {
     const resolved = resolveBuildOptions(options);
     throwIfAborted(resolved.signal);
+    const index = await Index.#build(input, resolved);
+    const { targetRecall, signal, seed, onProgress } = resolved;
+    if (targetRecall === undefined || resolved.reordering === false) return index;
+    try {
+      const report = (done: number): void => onProgress?.({ phase: 'tune', done, total: undefined });
+      await index.tune({ targetRecall, signal, seed, onProgress: report });
+    } catch (error) {
+      await index.close();
+      throw error;
+    }
+    return index;
+  }
+
+  static async #build(input: unknown, resolved: Readonly<BuildOptions>): Promise<Index> {
     const kernels = loadKernels(chooseTier());
     const report = resolved.onProgress ?? (() => {});
-    const chunks = chunksOf(input);
-    const { hashing } = resolved;
-    const staging = new Staging(kernels, {
-      dimensions: resolved.dimensions,
-      dimensionsPerBlock: hashing === false ? 1 : (hashing?.dimensionsPerBlock ?? 2),
-      normalise: resolved.metric === 'cosine',
-      expected: chunks.expected === undefined ? undefined : chunks.expected(resolved.dimensions),
-      signal: resolved.signal,
-      onProgress: (done) => report({ phase: 'ingest', done, total: chunks.expected?.(resolved.dimensions) }),
-    });
-    for await (const chunk of chunks.iterable) await staging.add(chunk);
+    const staging = await ingest(input, resolved, kernels, report);
     const count = resolved.threads ?? defaultThreads();
     const threads = new Threads(count);
     const context = { threads, kernels, options: resolved, report };
@@ -172,7 +181,7 @@ export class Index {
   async search(query: Query, options?: SearchOptions): Promise<SearchResult> {
     const { request, signal, parts } = this.#prepare(options);
     if (!isVector(query)) throw invalid('query', query, 'an array or typed array of numbers');
-    const [result] = await run(parts, { count: 1, row: () => query }, request, signal);
+    const [result] = await runRequest(parts.data, parts.serving, { count: 1, row: () => query }, request, signal);
     return result!;
   }
 
@@ -185,7 +194,48 @@ export class Index {
   async searchBatch(queries: QueryBatch, options?: SearchOptions): Promise<SearchResult[]> {
     const { request, signal, parts } = this.#prepare(options);
     const source = querySource(queries, this.dimensions);
-    return source.count === 0 ? [] : run(parts, source, request, signal);
+    return source.count === 0 ? [] : runRequest(parts.data, parts.serving, source, request, signal);
+  }
+
+  /**
+   * As `search`, with an account of how the answer was found: leaves, codes, candidates, and the time of each stage, per shard.
+   *
+   * @throws {ScanneryError} as `search`
+   */
+  async explain(query: Query, options?: SearchOptions): Promise<Explanation> {
+    const { request, signal, parts } = this.#prepare(options);
+    if (!isVector(query)) throw invalid('query', query, 'an array or typed array of numbers');
+    const source = { count: 1, row: () => query };
+    const [result] = await runRequest(parts.data, parts.serving, source, { ...request, explain: true }, signal);
+    return this.size > 0 ? (result as Explanation) : { ...result!, ...NOTHING_EXPLAINED };
+  }
+
+  /**
+   * Recall@k of a setting, or of the defaults: the fraction of the k nearest by exact search that `search` finds. A vector as
+   * near as the k-th counts, so ties do.
+   *
+   * @throws {ScanneryError} as `searchBatch`; SCANNERY_NOT_SUPPORTED for an index without stored vectors
+   */
+  async measureRecall(options?: RecallOptions): Promise<number> {
+    return measureRecall(this.#open(), resolveRecallOptions(options));
+  }
+
+  /**
+   * Finds the setting of `numLeavesToSearch` and `numReorderingCandidates` that reaches a recall in the least time, and makes it
+   * what a search uses by default; `save` keeps it. Queries go on being answered meanwhile. Give real queries where they are
+   * unlike the vectors, as those of recommenders are.
+   *
+   * @throws {ScanneryError} as `measureRecall`; SCANNERY_ABORTED
+   */
+  async tune(options?: TuneOptions): Promise<TuneResult> {
+    const resolved = resolveTuneOptions(options);
+    throwIfAborted(resolved.signal);
+    const result = await tuneIndex(this.#open(), resolved);
+    const parts = this.#open();
+    const { k, numLeavesToSearch, numReorderingCandidates } = result;
+    const config = { ...parts.data.config, defaults: { k, numLeavesToSearch, numReorderingCandidates } };
+    this.#parts = { ...parts, data: { ...parts.data, config } };
+    return result;
   }
 
   /**
@@ -243,48 +293,6 @@ export class Index {
     throwIfAborted(given.signal);
     return { request: chooseRequest(parts.data, given), signal: given.signal, parts };
   }
-}
-
-/** Fills in what the options leave open, and keeps them within what there is. */
-function chooseRequest(data: IndexData, given: Readonly<SearchOptions>): Request {
-  const { size, numLeaves, config } = data;
-  const { defaults } = config;
-  const mode = searchMode(data, given.exact === true);
-  if (mode === MODE_EXACT && config.reordering === false) {
-    throw new ScanneryError(
-      'SCANNERY_NOT_SUPPORTED',
-      'exact search needs stored vectors; this index was built with reordering: false',
-      {
-        option: 'exact',
-        value: true,
-      },
-    );
-  }
-  const k = Math.min(given.k ?? defaults.k, Math.max(1, size));
-  const candidates = Math.min(size, given.numReorderingCandidates ?? Math.max(defaults.numReorderingCandidates, k));
-  return {
-    mode,
-    k,
-    limit: mode === MODE_HASHED ? Math.max(k, candidates) : k,
-    numLeavesToSearch:
-      mode === MODE_EXACT ? 0 : Math.min(numLeaves, given.numLeavesToSearch ?? defaults.numLeavesToSearch),
-  };
-}
-
-function run(
-  { data, serving }: Parts,
-  source: QuerySource,
-  request: Request,
-  signal: AbortSignal | undefined,
-): Promise<SearchResult[]> {
-  if (data.size > 0) return serving.run(source, request, signal);
-  // Nothing to search, but a bad query is still an error.
-  const { dimensions, stride, metric } = data;
-  const scratch = new Float32Array(stride);
-  const shape = { dimensions, stride, normalise: metric === 'cosine' };
-  for (let i = 0; i < source.count; i++)
-    writeQuery(source.row(i), source.count === 1 ? undefined : i, shape, scratch, 0);
-  return Promise.resolve(Array.from({ length: source.count }, () => ({ ids: [], scores: new Float32Array(0) })));
 }
 
 const NO_OPTIONS: SearchOptions = Object.freeze({});

@@ -34,9 +34,10 @@ export const SLOT_MICROS = 10; // time spent in kernels, in tenths of a microsec
 export const SLOT_CODES = 11; // codes scanned
 export const SLOT_TABLES = 12; // pointer: query tables
 export const SLOT_LEAVES = 13; // pointer: chosen leaves
-export const SLOT_LISTS = 14; // pointer: per shard, u32 count and padding, then keys by local, then keys by row
+export const SLOT_LISTS = 14; // pointer: per shard, a header of LIST_ words, then keys by local, then keys by row
 export const SLOT_LIST_BYTES = 15; // bytes from one shard's list to the next
 export const SLOT_MERGED = 16; // pointer: keys of the merge, shards x limit; the answer starts here
+export const SLOT_PREPARE_MICROS = 17; // of SLOT_MICROS, those that preparing took
 
 export const SLOT_FREE = 0;
 export const SLOT_QUEUED = 1;
@@ -53,7 +54,14 @@ export const MODE_LEAVES = 1; // every stored vector of the chosen leaves is sco
 export const MODE_HASHED = 2; // codes are scanned, the best candidates rescored from the stored vectors
 export const MODE_CODES = 3; // codes are scanned, their approximate scores are the answer
 
-export const LIST_HEADER_BYTES = 16;
+/** What a shard leaves in a slot, in words of its list. Times are in tenths of a microsecond. */
+export const LIST_COUNT = 0; // candidates kept
+export const LIST_CAPACITY = 1; // room for keys by local, behind which the keys by row are
+export const LIST_CODES = 2; // codes scanned
+export const LIST_SCAN_MICROS = 3;
+export const LIST_RESCORED = 4; // candidates rescored
+export const LIST_RESCORE_MICROS = 5;
+export const LIST_HEADER_BYTES = 32;
 
 /** Where the parts of the control memory are; fixed when the index starts serving. */
 export interface ControlLayout {

@@ -4,6 +4,7 @@ import {
   callback,
   groupOrFalse,
   integer,
+  invalid,
   numberAbove,
   type OptionTable,
   oneOf,
@@ -64,7 +65,7 @@ export interface SearchDefaults {
 }
 
 export interface BuildProgress {
-  phase: 'ingest' | 'train tree' | 'train codebooks' | 'encode' | 'fill shards';
+  phase: 'ingest' | 'train tree' | 'train codebooks' | 'encode' | 'fill shards' | 'tune';
   done: number;
   /** Undefined while it is not known (ingesting a stream). */
   total: number | undefined;
@@ -79,6 +80,8 @@ export interface BuildOptions {
   shards?: number | undefined;
   /** Worker threads, 1 to 64. Default: os.availableParallelism(). */
   threads?: number | undefined;
+  /** Recall@k, above 0 and at most 1, for which the search defaults are chosen at the end (see `tune`). Default: not tuned. */
+  targetRecall?: number | undefined;
   /** Seed of everything random in the build. Default 42. */
   seed?: number | undefined;
   /** Queries in flight at once, 32 to 65,536; further ones wait in order. Default 1,024. */
@@ -101,6 +104,26 @@ export interface SearchOptions extends SearchDefaults {
   exact?: boolean | undefined;
   signal?: AbortSignal | undefined;
 }
+
+/** What recall is measured with. */
+export interface RecallOptions extends SearchDefaults {
+  /** Queries, row-major numbers [m x dimensions] or one array per query. Default: stored vectors, sampled and perturbed. */
+  queries?: QueryInput | undefined;
+  /** Queries used at the most, 1 to 1,000,000; of more, every so-manieth is taken. Default 1,000. */
+  maxQueries?: number | undefined;
+  /** Seed of the sample. Default 42. */
+  seed?: number | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+export interface TuneOptions extends Omit<RecallOptions, 'numLeavesToSearch' | 'numReorderingCandidates'> {
+  /** Recall@k to reach, above 0 and at most 1. Default 0.95. */
+  targetRecall?: number | undefined;
+  /** Called after every setting tried. An error that it throws ends the tuning. */
+  onProgress?: ((tried: number) => void) | undefined;
+}
+
+type QueryInput = Float32Array | Float64Array | readonly ArrayLike<number>[];
 
 export interface OpenOptions {
   /** Worker threads, 1 to 64. Default: os.availableParallelism(). */
@@ -154,12 +177,16 @@ const threads = { default: none, check: optional(integer(1, MAX_THREADS)) };
 const maxInFlight = { default: 1024, check: integer(32, 65_536) };
 const signal = { default: none, check: abortSignal };
 
+const targetRecall = numberAbove(0, 1);
+const seed = { default: 42, check: integer(0, 2 ** 32 - 1) };
+
 const BUILD: OptionTable<BuildOptions> = {
   dimensions: { default: none, check: optional(integer(1, MAX_DIMENSIONS)) },
   metric: { default: 'dot_product', check: oneOf(...METRICS) },
   shards: { default: none, check: optional(integer(1, 1024)) },
   threads,
-  seed: { default: 42, check: integer(0, 2 ** 32 - 1) },
+  targetRecall: { default: none, check: optional(targetRecall) },
+  seed,
   maxInFlight,
   onProgress: { default: none, check: callback },
   signal,
@@ -177,6 +204,35 @@ const SEARCH: OptionTable<SearchOptions> = {
   signal,
 };
 
+const queries = {
+  default: none,
+  check: (value: unknown, option: string): QueryInput => {
+    if (Array.isArray(value) || value instanceof Float32Array || value instanceof Float64Array) return value;
+    throw invalid(option, value, 'a Float32Array, a Float64Array or an array of arrays');
+  },
+};
+const maxQueries = { default: 1000, check: integer(1, 1_000_000) };
+
+const RECALL: OptionTable<RecallOptions> = {
+  queries,
+  maxQueries,
+  seed,
+  signal,
+  k: SEARCH.k,
+  numLeavesToSearch: SEARCH.numLeavesToSearch,
+  numReorderingCandidates: SEARCH.numReorderingCandidates,
+};
+
+const TUNE: OptionTable<TuneOptions> = {
+  queries,
+  maxQueries,
+  seed,
+  signal,
+  k: SEARCH.k,
+  targetRecall: { default: 0.95, check: targetRecall },
+  onProgress: { default: none, check: callback },
+};
+
 export const OPEN: OptionTable<OpenOptions> = {
   threads,
   maxInFlight,
@@ -191,6 +247,8 @@ export type ResolvedHashing = Resolved<HashingOptions, never>;
 
 export const resolveBuildOptions = (given: unknown): Readonly<BuildOptions> => resolveOptions(BUILD, given);
 export const resolveSearchOptions = (given: unknown): Readonly<SearchOptions> => resolveOptions(SEARCH, given);
+export const resolveRecallOptions = (given: unknown): Readonly<RecallOptions> => resolveOptions(RECALL, given);
+export const resolveTuneOptions = (given: unknown): Readonly<TuneOptions> => resolveOptions(TUNE, given);
 export const resolveOpenOptions = (given: unknown): Readonly<OpenOptions> => resolveOptions(OPEN, given);
 export const resolveTreeOptions = (given: TreeOptions): ResolvedTree =>
   resolveOptions(TREE, given, 'tree') as ResolvedTree;

@@ -1,7 +1,13 @@
 import {
   FAULT_INTERNAL,
   FAULT_OUT_OF_MEMORY,
+  LIST_CAPACITY,
+  LIST_CODES,
+  LIST_COUNT,
   LIST_HEADER_BYTES,
+  LIST_RESCORE_MICROS,
+  LIST_RESCORED,
+  LIST_SCAN_MICROS,
   MODE_EXACT,
   MODE_HASHED,
   MODE_LEAVES,
@@ -18,6 +24,7 @@ import {
   SLOT_MERGED,
   SLOT_MICROS,
   SLOT_MODE,
+  SLOT_PREPARE_MICROS,
   SLOT_RESULT_COUNT,
   SLOT_TABLES,
 } from '../protocol/control-layout.ts';
@@ -77,7 +84,7 @@ export class QueryEngine {
       i32[slot + SLOT_LEAVES_TO_SEARCH]!,
       this.#scratch + 64,
     );
-    this.#charge(slot, started);
+    this.control.i32[slot + SLOT_PREPARE_MICROS] = this.#charge(slot, started);
   }
 
   /** Scans one shard and leaves its best candidates in the slot. */
@@ -90,7 +97,7 @@ export class QueryEngine {
     const size = shard.views.u32[(SHARD + SHARD_COUNT) >>> 2]!;
     const limit = Math.min(i32[slot + SLOT_LIMIT]!, size);
     const list = u32[slot + SLOT_LISTS]! + shardNumber * u32[slot + SLOT_LIST_BYTES]!;
-    u32[list >>> 2] = 0;
+    u32.fill(0, list >>> 2, (list + LIST_HEADER_BYTES) >>> 2);
     if (limit === 0) return;
     shard.reserve(this.#tablesBytes, numLeaves, limit);
     const views = shard.views.refresh();
@@ -107,15 +114,17 @@ export class QueryEngine {
     const count = this.#scanMode(mode, slot, shard, size, numLeaves, limit);
     const byRow = this.shards.length > 1 || mode !== MODE_HASHED;
     if (byRow) shard.kernels.localsToRows(SHARD, shard.keys, count, shard.rowKeys);
-    this.#charge(slot, started);
+    u32[(list >>> 2) + LIST_SCAN_MICROS] = this.#charge(slot, started);
 
     if (count === i32[slot + SLOT_LIMIT]) this.#raiseFloor(slot, views.u32[floor + 1]!);
-    Atomics.add(i32, slot + SLOT_CODES, views.i32[(shard.state + STATE_CODES) >>> 2]!);
+    const codes = views.i32[(shard.state + STATE_CODES) >>> 2]!;
+    Atomics.add(i32, slot + SLOT_CODES, codes);
+    u32[(list >>> 2) + LIST_CODES] = codes;
     const keys = list + LIST_HEADER_BYTES;
     u8.set(views.u8.subarray(shard.keys, shard.keys + count * 8), keys);
     if (byRow) u8.set(views.u8.subarray(shard.rowKeys, shard.rowKeys + count * 8), keys + limit * 8);
-    u32[list >>> 2] = count;
-    u32[(list >>> 2) + 1] = limit;
+    u32[(list >>> 2) + LIST_COUNT] = count;
+    u32[(list >>> 2) + LIST_CAPACITY] = limit;
   }
 
   #scanMode(mode: number, slot: number, shard: ShardScratch, size: number, numLeaves: number, limit: number): number {
@@ -160,7 +169,7 @@ export class QueryEngine {
     for (let s = 0; s < this.shards.length; s++) {
       const list = u32[slot + SLOT_LISTS]! + s * u32[slot + SLOT_LIST_BYTES]!;
       const held = u32[list >>> 2]!;
-      const byRow = list + LIST_HEADER_BYTES + u32[(list >>> 2) + 1]! * 8;
+      const byRow = list + LIST_HEADER_BYTES + u32[(list >>> 2) + LIST_CAPACITY]! * 8;
       u8.copyWithin(merged + count * 8, byRow, byRow + held * 8);
       count += held;
     }
@@ -183,7 +192,10 @@ export class QueryEngine {
       const views = shard.views.refresh();
       views.u8.set(query, shard.tables);
       views.u8.set(u8.subarray(list + LIST_HEADER_BYTES, list + LIST_HEADER_BYTES + kept * 8), shard.keys);
+      const started = performance.now();
       shard.kernels.rescore(SHARD, shard.tables + TABLES_HEADER_BYTES, shard.keys, kept, shard.state);
+      u32[(list >>> 2) + LIST_RESCORED] = kept;
+      u32[(list >>> 2) + LIST_RESCORE_MICROS] = tenthsSince(started);
       u8.set(views.u8.subarray(shard.keys, shard.keys + kept * 8), merged + count * 8);
       count += kept;
     }
@@ -204,7 +216,7 @@ export class QueryEngine {
   #keep(list: number, [high, low]: readonly [number, number]): number {
     const { u32 } = this.control;
     const keys = (list + LIST_HEADER_BYTES) >>> 2;
-    const rows = keys + u32[(list >>> 2) + 1]! * 2;
+    const rows = keys + u32[(list >>> 2) + LIST_CAPACITY]! * 2;
     const count = u32[list >>> 2]!;
     let kept = 0;
     for (let i = 0; i < count; i++) {
@@ -232,8 +244,11 @@ export class QueryEngine {
     return Atomics.load(i32, slot + SLOT_CANCELLED) === 1 || Atomics.load(i32, slot + SLOT_ERROR) !== 0;
   }
 
-  #charge(slot: number, started: number): void {
-    Atomics.add(this.control.i32, slot + SLOT_MICROS, Math.round((performance.now() - started) * 1e4));
+  /** Adds the time since then to that of the request; returns it in tenths of a microsecond. */
+  #charge(slot: number, started: number): number {
+    const tenths = tenthsSince(started);
+    Atomics.add(this.control.i32, slot + SLOT_MICROS, tenths);
+    return tenths;
   }
 
   /** Records why a request cannot be answered; its other shards are skipped. */
@@ -242,3 +257,5 @@ export class QueryEngine {
     Atomics.store(this.control.i32, slot + SLOT_ERROR, memory ? FAULT_OUT_OF_MEMORY : FAULT_INTERNAL);
   }
 }
+
+const tenthsSince = (started: number): number => Math.round((performance.now() - started) * 1e4);

@@ -138,6 +138,7 @@ it('fails a query that has been at two dead threads, and starts the others again
     stride,
     ids,
     normalise: false,
+    shards: 1,
     spareCore: false,
     kernelMetric: METRIC_DOT,
   });

@@ -1,0 +1,49 @@
+import { MODE_EXACT, MODE_HASHED } from '../protocol/control-layout.ts';
+import { ScanneryError } from '../protocol/errors.ts';
+import type { SearchOptions } from '../protocol/options.ts';
+import { type IndexData, searchMode } from './build.ts';
+import { type QuerySource, writeQuery } from './call.ts';
+import type { Serving } from './serving.ts';
+import type { Request } from './slots.ts';
+import type { SearchResult } from './types.ts';
+
+/** Fills in what the options leave open, and keeps them within what there is. */
+export function chooseRequest(data: IndexData, given: Readonly<SearchOptions>): Request {
+  const { size, numLeaves, config } = data;
+  const { defaults } = config;
+  const mode = searchMode(data, given.exact === true);
+  if (mode === MODE_EXACT && config.reordering === false) {
+    throw new ScanneryError(
+      'SCANNERY_NOT_SUPPORTED',
+      'exact search needs stored vectors; this index was built with reordering: false',
+      { option: 'exact', value: true },
+    );
+  }
+  const k = Math.min(given.k ?? defaults.k, Math.max(1, size));
+  const candidates = Math.min(size, given.numReorderingCandidates ?? Math.max(defaults.numReorderingCandidates, k));
+  return {
+    mode,
+    k,
+    limit: mode === MODE_HASHED ? Math.max(k, candidates) : k,
+    numLeavesToSearch:
+      mode === MODE_EXACT ? 0 : Math.min(numLeaves, given.numLeavesToSearch ?? defaults.numLeavesToSearch),
+  };
+}
+
+/** Answers queries; over an empty index, by nothing for each. */
+export function runRequest(
+  data: IndexData,
+  serving: Serving,
+  source: QuerySource,
+  request: Request,
+  signal: AbortSignal | undefined,
+): Promise<SearchResult[]> {
+  if (data.size > 0) return serving.run(source, request, signal);
+  // Nothing to search, but a bad query is still an error.
+  const { dimensions, stride, metric } = data;
+  const scratch = new Float32Array(stride);
+  const shape = { dimensions, stride, normalise: metric === 'cosine' };
+  for (let i = 0; i < source.count; i++)
+    writeQuery(source.row(i), source.count === 1 ? undefined : i, shape, scratch, 0);
+  return Promise.resolve(Array.from({ length: source.count }, () => ({ ids: [], scores: new Float32Array(0) })));
+}
