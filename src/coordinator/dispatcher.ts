@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { DONE_SEQUENCE, FAULT_OUT_OF_MEMORY, SLOT_CODES, SLOT_ERROR, SLOT_MICROS } from '../protocol/control-layout.ts';
 import { ScanneryError } from '../protocol/errors.ts';
 import { readAnswer, readExplanation } from './answers.ts';
@@ -14,6 +14,10 @@ const TURN = 64;
 /** How long the caller's thread polls for an answer before it sleeps; most approximate searches end within it. */
 const POLL_MILLISECONDS = 1;
 
+/** With this many queries in flight per thread, workers have enough to do for this thread to look for answers now and then. */
+const BUSY_PER_THREAD = 32;
+const BUSY_MILLISECONDS = 1;
+
 export interface DispatcherOptions {
   readonly dimensions: number;
   readonly stride: number;
@@ -21,6 +25,7 @@ export interface DispatcherOptions {
   readonly kernelMetric: number;
   readonly ids: IdColumn;
   readonly shards: number;
+  readonly threads: number;
   /** Whether the workers leave a core to this thread, which may then poll for a moment rather than sleep. */
   readonly spareCore: boolean;
 }
@@ -189,6 +194,11 @@ export class Dispatcher {
       if (this.#drain() > 0) {
         this.#submit();
         if (this.#inFlight === 0) break;
+      }
+      if (this.#inFlight >= BUSY_PER_THREAD * this.#options.threads) {
+        // Being woken for each answer would take time that the workers need.
+        await sleep(BUSY_MILLISECONDS);
+        continue;
       }
       if (this.#options.spareCore && (await this.#poll(words, seen))) continue;
       const wait = Atomics.waitAsync(words, DONE_SEQUENCE, seen);

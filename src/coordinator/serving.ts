@@ -48,6 +48,7 @@ export class Serving {
         ids: data.ids,
         spareCore: this.#spareCore,
         shards: data.shards.length,
+        threads: threads.count,
       },
     });
   }

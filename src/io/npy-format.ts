@@ -1,40 +1,32 @@
-import { ScanneryError } from '../../protocol/errors.ts';
+import { ScanneryError } from '../protocol/errors.ts';
+import { type Element, type ElementName, element } from './elements.ts';
+import { cut, invalidAt } from './reading.ts';
 
 /** What the header of a `.npy` file says. */
 export interface NpyHeader {
   readonly shape: readonly number[];
-  readonly element: ElementType;
+  readonly element: Element;
   /** Where the numbers begin, in bytes. */
   readonly dataOffset: number;
 }
-
-/** How numbers are stored. */
-export interface ElementType {
-  /** NumPy's name, such as `<f4`. */
-  readonly name: string;
-  readonly bytes: number;
-  /** Converts `count` numbers that begin at byte `at`. */
-  readonly decode: (view: DataView, at: number, out: Float32Array, count: number) => void;
-}
-
-type Read = (view: DataView, at: number, little: boolean) => number;
 
 const MAGIC = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59]; // \x93NUMPY
 /** Magic, version, and the length of the header in 2 bytes (version 1) or 4. */
 export const MOST_PREAMBLE_BYTES = 12;
 
-const READERS: Record<string, Read> = {
-  f2: (view, at, little) => half(view.getUint16(at, little)),
-  f4: (view, at, little) => view.getFloat32(at, little),
-  f8: (view, at, little) => view.getFloat64(at, little),
-  i1: (view, at) => view.getInt8(at),
-  u1: (view, at) => view.getUint8(at),
-  i2: (view, at, little) => view.getInt16(at, little),
-  u2: (view, at, little) => view.getUint16(at, little),
-  i4: (view, at, little) => view.getInt32(at, little),
-  u4: (view, at, little) => view.getUint32(at, little),
-  i8: (view, at, little) => Number(view.getBigInt64(at, little)),
-  u8: (view, at, little) => Number(view.getBigUint64(at, little)),
+/** By NumPy's names: a kind, and the bytes of a number. */
+const ELEMENTS: Readonly<Record<string, ElementName>> = {
+  f2: 'float16',
+  f4: 'float32',
+  f8: 'float64',
+  i1: 'int8',
+  u1: 'uint8',
+  i2: 'int16',
+  u2: 'uint16',
+  i4: 'int32',
+  u4: 'uint32',
+  i8: 'int64',
+  u8: 'uint64',
 };
 
 /**
@@ -100,37 +92,12 @@ function dimension(text: string): number {
   return digits === undefined ? Number.NaN : Number(digits);
 }
 
-function elementType(literal: string, offset: number, path: string): ElementType {
-  const name = literal.slice(1, -1);
-  const [, order, kind] = /^([<>|])(\w\d)$/.exec(name) ?? [];
-  const read = kind === undefined ? undefined : READERS[kind];
-  const bytes = Number(kind?.[1]);
-  if (read === undefined || (order === '|' && bytes > 1)) {
+function elementType(literal: string, offset: number, path: string): Element {
+  const [, order, kind = ''] = /^([<>|])(\w\d)$/.exec(literal.slice(1, -1)) ?? [];
+  const name = Object.hasOwn(ELEMENTS, kind) ? ELEMENTS[kind] : undefined;
+  if (name === undefined || (order === '|' && kind[1] !== '1')) {
     const known = 'f2, f4, f8, i1, u1, i2, u2, i4, u4, i8 and u8';
     throw invalidAt(path, offset, `numbers are of type ${literal.slice(0, 60)}, and known are ${known}`);
   }
-  const little = order !== '>';
-  const decode: ElementType['decode'] = (view, at, out, count) => {
-    for (let i = 0; i < count; i++) out[i] = read(view, at + i * bytes, little);
-  };
-  return { name, bytes, decode };
-}
-
-/** An IEEE 754 half: sign, 5 bits of exponent, 10 of fraction. */
-function half(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >>> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-}
-
-export function cut(path: string, needed: number, size: number, what: string): ScanneryError {
-  const message = `${path} is cut: ${what} would end at byte ${needed}, and the file at byte ${size}`;
-  return new ScanneryError('SCANNERY_TRUNCATED', message, { path, value: size });
-}
-
-export function invalidAt(path: string, offset: number, problem: string): ScanneryError {
-  return new ScanneryError('SCANNERY_INVALID_DATA', `${path}, byte ${offset}: ${problem}`, { path });
+  return element(name, order !== '>');
 }

@@ -1,6 +1,6 @@
+export { NpyFile, openNpy } from '../io/npy.ts';
 export { type Batched, type BatchOptions, Dataset, type Elements, type ShuffleOptions } from './data/dataset.ts';
 export { loadMovieLens, type Movie, type MovieLens, type Rating } from './data/movielens.ts';
-export { NpyFile, openNpy } from './data/npy.ts';
 export type { LoadOptions } from './layers/artefact.ts';
 export { BruteForce } from './layers/brute-force.ts';
 export type { CandidateBatch, CandidateDataset } from './layers/candidate-batches.ts';

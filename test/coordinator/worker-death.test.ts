@@ -139,6 +139,7 @@ it('fails a query that has been at two dead threads, and starts the others again
     ids,
     normalise: false,
     shards: 1,
+    threads: 1,
     spareCore: false,
     kernelMetric: METRIC_DOT,
   });

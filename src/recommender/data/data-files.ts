@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { CsvError, parse } from 'csv-parse';
+import { reading } from '../../io/reading.ts';
 import { ScanneryError } from '../../protocol/errors.ts';
 
 /** Receives the fields of a record and the 1-based line on which it starts. */
@@ -23,28 +24,6 @@ const QUOTING: Record<string, string> = {
 export function badLine(path: string, line: number, problem: string, cause?: unknown): ScanneryError {
   const details = { path, row: line - 1, ...(cause === undefined ? {} : { cause }) };
   return new ScanneryError('SCANNERY_INVALID_DATA', `${path}, line ${line}: ${problem}`, details);
-}
-
-/** Turns an error of the operating system or of zlib into one of ours. */
-export async function reading<T>(path: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof ScanneryError) throw error;
-    const { code = '', errno, message } = error as NodeJS.ErrnoException;
-    const details = { path, cause: error };
-    if (code === 'ENOENT' || code === 'ENOTDIR') {
-      throw new ScanneryError('SCANNERY_NOT_FOUND', `${path} does not exist`, details);
-    }
-    if (code === 'Z_BUF_ERROR') {
-      throw new ScanneryError('SCANNERY_TRUNCATED', `${path} is cut: its gzip stream does not end`, details);
-    }
-    if (code.startsWith('Z_')) {
-      throw new ScanneryError('SCANNERY_INVALID_DATA', `${path} is no gzip file, or is damaged: ${message}`, details);
-    }
-    if (errno === undefined && !code.startsWith('ERR_FS_')) throw error;
-    throw new ScanneryError('SCANNERY_IO', `${path}: ${message}`, details);
-  }
 }
 
 /**

@@ -1,8 +1,9 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { reading } from '../../io/reading.ts';
 import { text } from '../../protocol/check.ts';
 import { ScanneryError, show } from '../../protocol/errors.ts';
-import { badLine, reading } from './data-files.ts';
+import { badLine } from './data-files.ts';
 import { FORMATS, type Format, readMovies } from './movielens-formats.ts';
 
 /** One rating of a movie by a user. */
