@@ -29,13 +29,15 @@ function dependencies(file: string): { internal: string[]; packages: string[] } 
 }
 
 /** The files by which the package is imported. */
-const ENTRIES = ['src/index.ts', 'src/recommender/index.ts'];
+const ENTRIES = ['src/index.ts', 'src/recommender/index.ts', 'src/io/index.ts'];
 
+/** What each layer may import: folders, and files. */
 const LAYERS: Record<string, string[]> = {
   'src/protocol': ['src/protocol'],
   'src/shard': ['src/protocol', 'src/shard'],
   'src/coordinator': ['src/protocol', 'src/shard', 'src/coordinator'],
-  'src/recommender': ['src/protocol', 'src/shard', 'src/coordinator', 'src/recommender'],
+  'src/io': ['src/protocol', 'src/coordinator/types.ts', 'src/io'],
+  'src/recommender': ['src/protocol', 'src/shard', 'src/coordinator', 'src/io', 'src/recommender'],
 };
 
 describe.each(Object.keys(LAYERS))('%s', (layer) => {
@@ -49,7 +51,7 @@ describe.each(Object.keys(LAYERS))('%s', (layer) => {
   it.each(files)('%s imports nothing from layers above', (file) => {
     const allowed = LAYERS[layer]!;
     const outside = dependencies(file).internal.filter(
-      (path) => !allowed.some((folder) => path.startsWith(`${folder}/`)),
+      (path) => !allowed.some((place) => path === place || path.startsWith(`${place}/`)),
     );
     expect(outside).toEqual([]);
   });
@@ -84,6 +86,12 @@ it('only onnx-query-model.ts knows onnxruntime-node, and only once it is needed'
   expect(users('onnxruntime-node')).toEqual(['src/recommender/model/onnx-query-model.ts']);
   const text = readFileSync(join(root, 'src/recommender/model/onnx-query-model.ts'), 'utf8');
   expect(text).not.toMatch(/\b(from|import) 'onnxruntime-node/);
+});
+
+it('only h5wasm.ts knows h5wasm, and only once it is needed', () => {
+  expect(users('h5wasm')).toEqual(['src/io/h5wasm.ts']);
+  const text = readFileSync(join(root, 'src/io/h5wasm.ts'), 'utf8');
+  expect(text).not.toMatch(/\b(from|import) 'h5wasm/);
 });
 
 it('the source imports no package that is not a dependency', () => {

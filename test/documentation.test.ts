@@ -61,7 +61,8 @@ describe('code samples of the documentation', () => {
         file,
         code
           .replaceAll("'scannery'", entry('src/index.ts'))
-          .replaceAll("'scannery/recommender'", entry('src/recommender/index.ts')),
+          .replaceAll("'scannery/recommender'", entry('src/recommender/index.ts'))
+          .replaceAll("'scannery/io'", entry('src/io/index.ts')),
       );
       writeFileSync(
         join(folder, 'tsconfig.json'),

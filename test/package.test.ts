@@ -42,6 +42,8 @@ describe('the packed package', () => {
         'README.md',
         'dist/index.d.ts',
         'dist/index.js',
+        'dist/io/index.d.ts',
+        'dist/io/index.js',
         'dist/recommender/index.d.ts',
         'dist/recommender/index.js',
         'dist/shard/kernels/relaxed.wasm',

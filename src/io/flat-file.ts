@@ -106,7 +106,10 @@ export class FlatFile implements VectorFile {
       const start = offset + firstRow * rowBytes + done * unitBytes;
       const bytes = piece.subarray(0, count * unitBytes);
       const got = await reading(this.path, () => readAt(handle, bytes, start));
-      if (got < bytes.length) throw cut(this.path, offset + rows * rowBytes, start + got, 'its array');
+      if (got < bytes.length) {
+        const { size } = await reading(this.path, () => handle.stat());
+        throw cut(this.path, offset + rows * rowBytes, size, 'its array');
+      }
       if (!prefixed) element.decode(view, 0, out.subarray(done, done + count), count);
       for (let i = 0; prefixed && i < count; i++) {
         const at = i * rowBytes;

@@ -2,9 +2,11 @@ import { readdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { openNpy } from '../../../src/recommender/data/npy.ts';
-import { temporaryDirectory } from '../../support/directories.ts';
-import { failureOf } from '../../support/failures.ts';
+import { openNpy } from '../../src/io/index.ts';
+import { Dataset } from '../../src/recommender/index.ts';
+import { temporaryDirectory } from '../support/directories.ts';
+import { failureOf } from '../support/failures.ts';
+import { collect } from '../support/vector-files.ts';
 
 const root = temporaryDirectory();
 let files = 0;
@@ -51,7 +53,7 @@ describe('a file of f32', () => {
 
   it('tells its shape and gives all its numbers', async () => {
     const file = await openNpy(path);
-    expect(file).toMatchObject({ path, shape: [5, 3], rows: 5, dimensions: 3 });
+    expect(file).toMatchObject({ path, shape: [5, 3], rows: 5, dimensions: 3, element: 'float32' });
     expect(await file.read()).toEqual(Float32Array.from(upTo(15), (i) => i / 4));
   });
 
@@ -65,7 +67,7 @@ describe('a file of f32', () => {
   ])('gives them in batches of %j rows, again and again', async (size, lengths) => {
     const batches = (await openNpy(path)).batches(size);
     for (let pass = 0; pass < 2; pass++) {
-      const arrays = await batches.toArray();
+      const arrays = await collect(batches);
       expect(arrays.map(({ length }) => length)).toEqual(lengths);
       expect(arrays.every((array) => array instanceof Float32Array)).toBe(true);
       expect(new Set(arrays.map(({ buffer }) => buffer)).size).toBe(arrays.length);
@@ -75,13 +77,13 @@ describe('a file of f32', () => {
 
   it('gives 4,096 rows a batch if nothing else is said', async () => {
     const large = fileOf(start(dict('(10000, 1)')), f4(upTo(10_000)));
-    const arrays = await (await openNpy(large)).batches().toArray();
+    const arrays = await collect((await openNpy(large)).batches());
     expect(arrays.map(({ length }) => length)).toEqual([4096, 4096, 1808]);
     expect(arrays.flatMap((array) => [...array])).toEqual(upTo(10_000));
   });
 
-  it('is a dataset like any other', async () => {
-    const sums = (await openNpy(path)).batches(1).map((row) => row[0]! + row[1]! + row[2]!);
+  it('makes a dataset like any other', async () => {
+    const sums = Dataset.from((await openNpy(path)).batches(1)).map((row) => row[0]! + row[1]! + row[2]!);
     expect(await sums.skip(1).take(2).toArray()).toEqual([3, 5.25]);
   });
 
@@ -110,7 +112,7 @@ describe('a file of f32', () => {
     const file = await openNpy(fileOf(start(dict('(0, 3)'))));
     expect(file.shape).toEqual([0, 3]);
     expect(await file.read()).toEqual(new Float32Array(0));
-    expect(await file.batches().toArray()).toEqual([]);
+    expect(await collect(file.batches())).toEqual([]);
   });
 
   it('keeps NaN and infinities', async () => {
@@ -147,7 +149,7 @@ describe('types of numbers', () => {
     const path = fileOf(start(dict('(2, 2)', `'${name}'`)), bytesOf(values, size, set));
     const file = await openNpy(path);
     expect(await file.read()).toEqual(Float32Array.from(values));
-    expect(await file.batches(1).toArray()).toEqual([
+    expect(await collect(file.batches(1))).toEqual([
       Float32Array.from(values.slice(0, 2)),
       Float32Array.from(values.slice(2)),
     ]);
@@ -341,9 +343,7 @@ describe('an array too large for one Float32Array', () => {
     const file = await openNpy(path);
     const error = await failureOf(file.read());
     expect(error).toMatchObject({ code: 'SCANNERY_INVALID_DATA', path });
-    expect(error.message).toBe(
-      `${path}, byte 128: 4 rows of 2 dimensions are too many for one array; take smaller batches`,
-    );
+    expect(error.message).toBe(`${path}: 4 rows of 2 dimensions are too many for one array; read fewer at a time`);
   });
 });
 

@@ -2,7 +2,9 @@
 
 export const JAVASCRIPT = `
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { ERROR_CODES, Index, METRICS, ScanneryError } from 'scannery';
+import { openHdf5, openVectors } from 'scannery/io';
 import {
   Adagrad,
   BruteForce,
@@ -49,6 +51,20 @@ const { kernels } = opened.stats();
 await opened.close();
 await assert.rejects(opened.search(query), { code: 'SCANNERY_CLOSED' });
 
+// Vector files. h5wasm is an optional peer, which this project has not installed.
+writeFileSync('vectors.fbin', Buffer.concat([Uint32Array.of(rows, dimensions), vectors].map((a) => Buffer.from(a.buffer))));
+const file = await openVectors('vectors.fbin');
+assert.deepEqual([file.rows, file.dimensions, file.element], [rows, dimensions, 'float32']);
+assert.deepEqual(await file.read(), vectors);
+const fromFile = await Index.build(file.chunks({ rowsPerChunk: 700 }), { dimensions, threads: 1 });
+assert.equal(fromFile.size, rows);
+await fromFile.close();
+writeFileSync('vectors.hdf5', Uint8Array.of(0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a, ...new Uint8Array(88)));
+await assert.rejects(openHdf5('vectors.hdf5'), (error) => {
+  assert.match(error.message, /npm install h5wasm/);
+  return error instanceof ScanneryError && error.code === 'SCANNERY_MISSING_PACKAGE';
+});
+
 // The recommender. onnxruntime-node is an optional peer, which this project has not installed.
 assert.equal(typeof OnnxQueryModel, 'function');
 await assert.rejects(OnnxQueryModel.load('package.json'), (error) => {
@@ -85,6 +101,7 @@ console.log(JSON.stringify({ node: process.versions.node, kernels }));
 `;
 
 export const TYPESCRIPT = `
+import { writeFileSync } from 'node:fs';
 import {
   type BuildOptions,
   type BuildProgress,
@@ -111,6 +128,17 @@ import {
   type VectorChunk,
   type VectorsInput,
 } from 'scannery';
+import {
+  type ChunkOptions,
+  type ElementName,
+  type FileChunk,
+  type IntegerMatrix,
+  openFbin,
+  openHdf5,
+  openVectors,
+  readIntegers,
+  type VectorFile,
+} from 'scannery/io';
 import {
   Adam,
   BatchTopKAccuracy,
@@ -188,6 +216,21 @@ try {
 }
 await opened.close();
 if (!phases.has('ingest')) throw new Error('no progress was reported');
+
+// Vector files.
+writeFileSync('few.fbin', new Uint8Array(Uint32Array.of(2, 3, ...new Uint32Array(6)).buffer));
+const file: VectorFile = await openVectors('few.fbin');
+const element: ElementName = file.element;
+const chunking: ChunkOptions = { rowsPerChunk: 1, ids: 'row' };
+const read: FileChunk[] = [];
+for await (const chunk of file.chunks(chunking)) read.push(chunk);
+if (element !== 'float32' || read.length !== 2 || read[1]!.ids?.[0] !== 1) throw new Error('wrong vectors were read');
+const fromFile: Index = await Index.build((await openFbin('few.fbin')).chunks(), { dimensions: file.dimensions });
+if (fromFile.size !== 2) throw new Error('vectors of the file are missing');
+await fromFile.close();
+writeFileSync('neighbors.ibin', new Uint8Array(Uint32Array.of(1, 2, 7, 8).buffer));
+const neighbors: IntegerMatrix = await readIntegers('neighbors.ibin');
+if (neighbors.data[1] !== 8 || typeof openHdf5 !== 'function') throw new Error('wrong integers were read');
 
 // The recommender.
 const column: FeatureColumn = ['ada', 'bob'];
