@@ -4,6 +4,8 @@ import { type Dataset, UnavailableError } from './types.ts';
 
 export { type ClusteredOptions, clustered } from './clustered.ts';
 export { defaultCacheDirectory, type GloveOptions, loadGlove } from './glove.ts';
+export { loadMnist, type MnistOptions } from './mnist.ts';
+export { loadMovielensGrown, type MovielensGrownOptions } from './movielens-grown.ts';
 export { createProgress, type ProgressReporter, type ProgressStream } from './progress.ts';
 export { createRandom, type Random } from './random.ts';
 export { type Dataset, type Progress, type ProgressListener, UnavailableError } from './types.ts';
