@@ -6,6 +6,7 @@ import {
   SLOT_CANCELLED,
   SLOT_CODES,
   SLOT_ERROR,
+  SLOT_FIRST_SHARD,
   SLOT_FLOOR,
   SLOT_K,
   SLOT_LEAVES,
@@ -49,7 +50,15 @@ export interface Request {
 }
 
 /** Words of a slot that start from 0. */
-const CLEARED = [SLOT_ERROR, SLOT_FLOOR, SLOT_RESULT_COUNT, SLOT_MICROS, SLOT_PREPARE_MICROS, SLOT_CODES];
+const CLEARED = [
+  SLOT_ERROR,
+  SLOT_FLOOR,
+  SLOT_RESULT_COUNT,
+  SLOT_MICROS,
+  SLOT_PREPARE_MICROS,
+  SLOT_FIRST_SHARD,
+  SLOT_CODES,
+];
 
 /** Extents above this are given back after use; smaller ones stay with their slot. */
 const KEEP_BYTES = 1 << 18;

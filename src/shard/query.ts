@@ -14,6 +14,7 @@ import {
   SLOT_CANCELLED,
   SLOT_CODES,
   SLOT_ERROR,
+  SLOT_FIRST_SHARD,
   SLOT_FLOOR,
   SLOT_K,
   SLOT_LEAVES,
@@ -35,6 +36,7 @@ import {
   LEAF_ENTRY_BYTES,
   RESERVED_BYTES,
   SHARD_COUNT,
+  SHARD_LEAVES,
   SHARD_STRIDE,
   SHARD_SUBSPACES,
   STATE_CODES,
@@ -84,13 +86,27 @@ export class QueryEngine {
       i32[slot + SLOT_LEAVES_TO_SEARCH]!,
       this.#scratch + 64,
     );
+    this.control.i32[slot + SLOT_FIRST_SHARD] = this.#ownerOf(u32[u32[slot + SLOT_LEAVES]! >>> 2]!);
     this.control.i32[slot + SLOT_PREPARE_MICROS] = this.#charge(slot, started);
   }
 
-  /** Scans one shard and leaves its best candidates in the slot. */
-  scan(slot: number, shardNumber: number): void {
+  /** The shard that has a leaf; 0 if none has vectors of it. */
+  #ownerOf(leaf: number): number {
+    if (this.shards.length === 1) return 0;
+    const owner = this.shards.findIndex(
+      ({ views }) => views.u32[(views.u32[(SHARD + SHARD_LEAVES) >>> 2]! >>> 2) + leaf] !== 0,
+    );
+    return Math.max(0, owner);
+  }
+
+  /**
+   * Scans one shard and leaves its best candidates in the slot. The shard with the best leaf comes first: the score that its
+   * candidates reach spares the others most of theirs.
+   */
+  scan(slot: number, unit: number): void {
     const { u8, i32, u32 } = this.control.refresh();
     if (this.#skip(slot)) return;
+    const shardNumber = (unit + i32[slot + SLOT_FIRST_SHARD]!) % this.shards.length;
     const shard = this.shards[shardNumber]!;
     const mode = i32[slot + SLOT_MODE]!;
     const numLeaves = mode === MODE_EXACT ? 0 : i32[slot + SLOT_LEAVES_TO_SEARCH]!;

@@ -63,6 +63,7 @@ export function scanLeaves(shard: usize, tables: usize, leaves: usize, numLeaves
   for (let i = 0; i < numLeaves; i++) {
     const entry = leaves + <usize>i * LEAF_ENTRY_BYTES;
     let segment = <usize>load<u32>(heads + (<usize>load<u32>(entry) << 2));
+    if (!segment) continue; // another shard's leaf
     const base = load<f32>(entry, 4) + offset;
     let least = integerThreshold(floor, base, scale);
     while (segment) {

@@ -97,6 +97,7 @@ export function scanLeaves(
   for (let i = 0; i < numLeaves; i++) {
     const entry = (leaves + i * LEAF_ENTRY_BYTES) >>> 2;
     let segment = u32[heads + u32[entry]!]!;
+    if (segment === 0) continue; // another shard's leaf
     const base = fround(f32[entry + 1]! + offset);
     let least = integerThreshold(floorHigh, floorLow, base, scale);
     while (segment) {
