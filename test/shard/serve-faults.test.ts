@@ -104,7 +104,11 @@ describe('a request whose scratch does not fit its shard', () => {
   });
 
   it('is not scanned in the shards that follow', () => {
-    full(0);
+    const small = index.submit(query(0), index.request(5, 20, 4));
+    index.server.drain();
+    // The shard with the query's best leaf comes first.
+    full(index.word(small, C.SLOT_FIRST_SHARD));
+    index.slots.free(small);
     const slot = index.submit(query(0), index.request(count, count, 12));
     index.server.drain();
     expect(faultOf(slot)).toBe(C.FAULT_OUT_OF_MEMORY);
