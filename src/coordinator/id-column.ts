@@ -116,12 +116,7 @@ export class IdColumnBuilder {
 
   add(id: unknown): void {
     const row = this.#size;
-    if (typeof id === 'number') {
-      if (!Number.isSafeInteger(id)) throw invalidId(id, row, 'a number that is not a safe integer');
-    } else if (typeof id === 'bigint') {
-      if (id < LEAST_BIGINT || id > MOST_BIGINT) throw invalidId(id, row, 'a bigint of more than 64 bits');
-    } else if (typeof id !== 'string') throw invalidId(id, row, 'neither a string, a safe integer nor a bigint');
-    else if (!id.isWellFormed()) throw invalidId(id, row, 'a string with a lone surrogate');
+    checkId(id, row, 'id');
     if (this.#integers !== null && typeof id !== 'number') this.#becomeText();
     this.#append(id);
     this.#size++;
@@ -246,11 +241,25 @@ function shared(array: Float64Array): Float64Array {
   return copy;
 }
 
-function invalidId(id: unknown, row: number, what: string): ScanneryError {
-  return new ScanneryError('SCANNERY_INVALID_ID', `row ${row} has the id ${show(id)}, which is ${what}`, {
-    row,
-    value: id,
-  });
+/**
+ * Checks that a value can identify a vector; `noun` is what messages call it.
+ *
+ * @throws {ScanneryError} SCANNERY_INVALID_ID with the row
+ */
+export function checkId(id: unknown, row: number, noun: string): asserts id is Id {
+  let problem: string;
+  if (typeof id === 'number') {
+    if (Number.isSafeInteger(id)) return;
+    problem = 'a number that is not a safe integer';
+  } else if (typeof id === 'bigint') {
+    if (id >= LEAST_BIGINT && id <= MOST_BIGINT) return;
+    problem = 'a bigint of more than 64 bits';
+  } else if (typeof id === 'string') {
+    if (id.isWellFormed()) return;
+    problem = 'a string with a lone surrogate';
+  } else problem = 'neither a string, a safe integer nor a bigint';
+  const message = `row ${row} has the ${noun} ${show(id)}, which is ${problem}`;
+  throw new ScanneryError('SCANNERY_INVALID_ID', message, { row, value: id });
 }
 
 /** Ids that are the row numbers. */

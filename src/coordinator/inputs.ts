@@ -1,5 +1,6 @@
 import { invalid } from '../protocol/check.ts';
-import { ScanneryError } from '../protocol/errors.ts';
+import { ScanneryError, show } from '../protocol/errors.ts';
+import { MAX_MAGNITUDE } from '../protocol/metrics.ts';
 import type { QuerySource } from './call.ts';
 import type { Query, QueryBatch } from './types.ts';
 
@@ -50,4 +51,12 @@ export function chunksOf(input: unknown): Chunks {
     }
   }
   throw invalid('input', input, 'an object with vectors, or an iterable of such objects');
+}
+
+/** The error for a row with what is no number, or not finite, or too large. */
+export function badNumber(row: ArrayLike<unknown>, number: number): ScanneryError {
+  let j = 0;
+  while (typeof row[j] === 'number' && Math.abs(row[j] as number) <= MAX_MAGNITUDE) j++;
+  const message = `row ${number} has ${show(row[j])} at position ${j}; numbers must be finite and of magnitude at most ${MAX_MAGNITUDE}`;
+  return new ScanneryError('SCANNERY_INVALID_VECTOR', message, { row: number, value: row[j] });
 }

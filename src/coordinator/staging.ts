@@ -1,12 +1,13 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { invalid } from '../protocol/check.ts';
-import { ScanneryError, show } from '../protocol/errors.ts';
+import { ScanneryError } from '../protocol/errors.ts';
 import { MAX_DIMENSIONS, MAX_MAGNITUDE, paddedDimensions } from '../protocol/metrics.ts';
 import { allocate, createMemory } from '../shard/arena.ts';
 import type { Kernels } from '../shard/kernels/kernels.ts';
 import { bindKernels, type KernelSource } from '../shard/kernels/load.ts';
 import { Views } from '../shard/views.ts';
 import { type IdColumn, IdColumnBuilder, rowIds } from './id-column.ts';
+import { badNumber } from './inputs.ts';
 import { throwIfAborted } from './threads.ts';
 import type { VectorChunk, VectorsInput } from './types.ts';
 
@@ -218,13 +219,6 @@ export class Staging {
       f32[to + j] = value;
     }
   }
-}
-
-function badNumber(row: ArrayLike<number>, number: number): ScanneryError {
-  let j = 0;
-  while (typeof row[j] === 'number' && Math.abs(row[j]!) <= MAX_MAGNITUDE) j++;
-  const message = `row ${number} has ${show(row[j])} at position ${j}; numbers must be finite and of magnitude at most ${MAX_MAGNITUDE}`;
-  return new ScanneryError('SCANNERY_INVALID_VECTOR', message, { row: number, value: row[j] });
 }
 
 function checkChunk(chunk: unknown): VectorChunk {

@@ -1,8 +1,7 @@
-import { type FileHandle, open } from 'node:fs/promises';
-import { text } from '../protocol/check.ts';
+import type { FileHandle } from 'node:fs/promises';
 import { type ElementName, element } from './elements.ts';
 import { FlatFile, type Layout } from './flat-file.ts';
-import { cut, invalidAt, readAt, reading } from './reading.ts';
+import { cut, invalidAt, readAt, withFile } from './reading.ts';
 import type { VectorFile } from './vector-file.ts';
 
 /** Rows and dimensions, a u32 each. */
@@ -37,16 +36,8 @@ export function openIbin(path: string): Promise<VectorFile> {
 }
 
 /** For the functions above, and `readIntegers`. */
-export async function openBin(path: string, name: ElementName): Promise<FlatFile> {
-  text(path, 'path');
-  return reading(path, async () => {
-    const handle = await open(path, 'r');
-    try {
-      return new FlatFile(path, await layoutOf(handle, path, name));
-    } finally {
-      await handle.close();
-    }
-  });
+export function openBin(path: string, name: ElementName): Promise<FlatFile> {
+  return withFile(path, async (handle) => new FlatFile(path, await layoutOf(handle, path, name)));
 }
 
 async function layoutOf(handle: FileHandle, path: string, name: ElementName): Promise<Layout> {

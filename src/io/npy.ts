@@ -1,8 +1,8 @@
-import { type FileHandle, open } from 'node:fs/promises';
-import { integer, text } from '../protocol/check.ts';
+import type { FileHandle } from 'node:fs/promises';
+import { integer } from '../protocol/check.ts';
 import { FlatFile } from './flat-file.ts';
 import { headerExtent, MOST_PREAMBLE_BYTES, type NpyHeader, parseHeader } from './npy-format.ts';
-import { cut, invalidAt, readAt, reading } from './reading.ts';
+import { cut, invalidAt, readAt, withFile } from './reading.ts';
 import { iterable } from './vector-file.ts';
 
 const batchRows = integer(1);
@@ -52,15 +52,7 @@ export class NpyFile extends FlatFile {
  * Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
  */
 export async function openNpy(path: string): Promise<NpyFile> {
-  text(path, 'path');
-  return reading(path, async () => {
-    const handle = await open(path, 'r');
-    try {
-      return new NpyFile(path, await readHeader(handle, path));
-    } finally {
-      await handle.close();
-    }
-  });
+  return withFile(path, async (handle) => new NpyFile(path, await readHeader(handle, path)));
 }
 
 async function readHeader(handle: FileHandle, path: string): Promise<NpyHeader> {

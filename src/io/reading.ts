@@ -1,4 +1,5 @@
-import type { FileHandle } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
+import { text } from '../protocol/check.ts';
 import { ScanneryError } from '../protocol/errors.ts';
 
 /** Read by one call of the operating system at most; it refuses 2 GiB. */
@@ -24,6 +25,19 @@ export async function reading<T>(path: string, work: () => Promise<T>): Promise<
     if (errno === undefined && !code.startsWith('ERR_FS_')) throw error;
     throw new ScanneryError('SCANNERY_IO', `${path}: ${message}`, details);
   }
+}
+
+/** Opens a file for as long as `read` takes. The path is checked first. */
+export async function withFile<T>(path: string, read: (handle: FileHandle) => Promise<T>): Promise<T> {
+  text(path, 'path');
+  return reading(path, async () => {
+    const handle = await open(path, 'r');
+    try {
+      return await read(handle);
+    } finally {
+      await handle.close();
+    }
+  });
 }
 
 /** Reads until the buffer is full or the file ends; returns the bytes read. */

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import type { OpenedWith } from '../../coordinator/companion.ts';
 import { openIndexWith, saveIndexWith } from '../../coordinator/vector-index.ts';
-import { invalid, type OptionTable, resolveOptions } from '../../protocol/check.ts';
+import { type OptionTable, resolveOptions } from '../../protocol/check.ts';
 import { ScanneryError } from '../../protocol/errors.ts';
 import { OPEN, type OpenOptions } from '../../protocol/options.ts';
-import type { QueryModel } from '../model/features.ts';
+import { type QueryModel, queryModel } from '../model/features.ts';
 import { decoded } from '../model/saved-towers.ts';
 import { Tower } from '../model/tower.ts';
 import { openTower, type TowerMeta, towerParts } from '../model/tower-parts.ts';
@@ -22,13 +22,7 @@ export interface LoadOptions extends OpenOptions {
 
 const LOAD: OptionTable<LoadOptions> = {
   ...OPEN,
-  queryModel: {
-    default: undefined,
-    check: (value, option) => {
-      if (typeof (value as QueryModel | null)?.embed === 'function') return value as QueryModel;
-      throw invalid(option, value, 'an object with an embed method');
-    },
-  },
+  queryModel: { default: undefined, check: queryModel },
 };
 
 /** What the file's header says. */

@@ -1,7 +1,8 @@
+import { badNumber } from '../../coordinator/inputs.ts';
 import type { Id, VectorsInput } from '../../coordinator/types.ts';
 import { invalid } from '../../protocol/check.ts';
 import { ScanneryError, show } from '../../protocol/errors.ts';
-import { MAX_DIMENSIONS, MAX_MAGNITUDE } from '../../protocol/metrics.ts';
+import { MAX_DIMENSIONS } from '../../protocol/metrics.ts';
 import { type IdentifiersInput, isIdentifierList } from './identifiers.ts';
 
 /**
@@ -184,14 +185,6 @@ function copyRow(source: unknown, row: number, dimensions: number, out: Float32A
     if (typeof value !== 'number') throw badNumber(numbers, row);
     out[at + j] = value;
   }
-}
-
-/** The error for a row with what is no number, or not finite, or too large. */
-export function badNumber(numbers: ArrayLike<unknown>, row: number): ScanneryError {
-  let j = 0;
-  while (typeof numbers[j] === 'number' && Math.abs(numbers[j] as number) <= MAX_MAGNITUDE) j++;
-  const message = `row ${row} has ${show(numbers[j])} at position ${j}; numbers must be finite and of magnitude at most ${MAX_MAGNITUDE}`;
-  return new ScanneryError('SCANNERY_INVALID_VECTOR', message, { row, value: numbers[j] });
 }
 
 /** One candidate of a batch as it was given. */

@@ -1,13 +1,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type IdColumn, IdColumnBuilder, type IdKind, openIdColumn } from '../../coordinator/id-column.ts';
+import { checkId, type IdColumn, IdColumnBuilder, type IdKind, openIdColumn } from '../../coordinator/id-column.ts';
 import type { Id } from '../../coordinator/types.ts';
-import { ScanneryError, show } from '../../protocol/errors.ts';
 
 /** Identifiers, one per candidate: strings, safe integers or 64-bit bigints, repeated or not. */
 export type IdentifiersInput = ArrayLike<Id>;
 
-const LEAST_BIGINT = -(2n ** 63n);
-const MOST_BIGINT = 2n ** 64n - 1n;
 /** Entries per Map: a JavaScript Map ends at 16.7 million. */
 const MAP_ENTRIES = 2 ** 23;
 /** Identifiers taken in between two turns of the event loop. */
@@ -19,19 +16,8 @@ const SLICE = 1 << 14;
  * @throws {ScanneryError} SCANNERY_INVALID_ID with the row
  */
 export function checkIdentifier(id: unknown, row: number): Id {
-  let problem: string;
-  if (typeof id === 'string') {
-    if (id.isWellFormed()) return id;
-    problem = 'a string with a lone surrogate';
-  } else if (typeof id === 'number') {
-    if (Number.isSafeInteger(id)) return id;
-    problem = 'a number that is not a safe integer';
-  } else if (typeof id === 'bigint') {
-    if (id >= LEAST_BIGINT && id <= MOST_BIGINT) return id;
-    problem = 'a bigint of more than 64 bits';
-  } else problem = 'neither a string, a safe integer nor a bigint';
-  const message = `row ${row} has the identifier ${show(id)}, which is ${problem}`;
-  throw new ScanneryError('SCANNERY_INVALID_ID', message, { row, value: id });
+  checkId(id, row, 'identifier');
+  return id;
 }
 
 /** Whether a value can be a list of identifiers; its elements are not looked at. */

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type QuerySource, writeQuery } from '../../coordinator/call.ts';
+import { badNumber } from '../../coordinator/inputs.ts';
 import { type Threads, throwIfAborted } from '../../coordinator/threads.ts';
 import type { Id } from '../../coordinator/types.ts';
 import { ScanneryError } from '../../protocol/errors.ts';
@@ -8,7 +9,7 @@ import { idOfLow, scoreOfHigh } from '../../protocol/order.ts';
 import { BUFFER_SLACK, STATE_BYTES } from '../../protocol/shard-layout.ts';
 import { STREAM_FRESH, STREAM_HELD, STREAM_WORDS } from '../../protocol/stream-task.ts';
 import { align } from '../../shard/arena.ts';
-import { badNumber, type CheckedBatch, candidateAt, copyCandidates } from './candidate-batches.ts';
+import { type CheckedBatch, candidateAt, copyCandidates } from './candidate-batches.ts';
 import { checkIdentifier } from './identifiers.ts';
 import { type MiniShard, placeMiniShard, type StreamMemory } from './stream-memory.ts';
 

@@ -4,7 +4,7 @@ import { abortSignal, integer, invalid, type OptionTable, optional, resolveOptio
 import { MAX_THREADS } from '../../protocol/control-layout.ts';
 import { ScanneryError } from '../../protocol/errors.ts';
 import { MAX_DIMENSIONS } from '../../protocol/metrics.ts';
-import { batchLength, type Features, type QueryModel } from '../model/features.ts';
+import { batchLength, type Features, type QueryModel, queryModel } from '../model/features.ts';
 import type { CandidateDataset } from './candidate-batches.ts';
 import { Exclusions } from './exclusions.ts';
 import type { IdentifiersInput } from './identifiers.ts';
@@ -48,11 +48,6 @@ export const CALL: OptionTable<CallOptions> = {
   k: { default: undefined, check: K },
   signal: { default: undefined, check: abortSignal },
 };
-
-function queryModel(value: unknown, option: string): QueryModel {
-  if (typeof (value as QueryModel | null)?.embed === 'function') return value as QueryModel;
-  throw invalid(option, value, 'an object with an embed method');
-}
 
 /**
  * A layer that retrieves the k best candidates for each query: `BruteForce`, `ScaNN` and `Streaming` (TensorFlow

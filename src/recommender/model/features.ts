@@ -1,4 +1,4 @@
-import { invalid } from '../../protocol/check.ts';
+import { type Check, invalid } from '../../protocol/check.ts';
 import { ScanneryError } from '../../protocol/errors.ts';
 
 /** One raw feature of a batch of examples: a value per example. */
@@ -12,6 +12,11 @@ export interface QueryModel {
   /** Embeddings of a batch, row-major f32 [examples x dimensions]. */
   embed(batch: Features): Promise<Float32Array>;
 }
+
+export const queryModel: Check<QueryModel> = (value, option) => {
+  if (typeof (value as QueryModel | null)?.embed === 'function') return value as QueryModel;
+  throw invalid(option, value, 'an object with an embed method');
+};
 
 export function isColumn(value: unknown): value is FeatureColumn {
   return Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));

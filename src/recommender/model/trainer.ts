@@ -225,8 +225,10 @@ export class Trainer {
     const figures = this.#store.f32(stats, rows * 4);
     let loss = 0;
     for (let i = 0; i < rows; i++) {
-      const [maximum, sum, positive] = figures.subarray(i * 4, i * 4 + 3) as unknown as [number, number, number];
-      loss += (sampleWeight === null ? 1 : sampleWeight[i]!) * (Math.log(sum) + maximum - positive);
+      // Of each query the maximum, the sum of exponentials and its positive's logit.
+      const at = 4 * i;
+      const weight = sampleWeight === null ? 1 : sampleWeight[i]!;
+      loss += weight * (Math.log(figures[at + 1]!) + figures[at]! - figures[at + 2]!);
     }
     return loss;
   }
