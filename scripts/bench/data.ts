@@ -1,17 +1,24 @@
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Metric } from '../../src/index.ts';
-import { loadGlove, loadMnist, loadMovielensGrown, type ProgressListener } from '../datasets/index.ts';
+import {
+  loadFashionMnist,
+  loadGlove,
+  loadMnist,
+  loadMovielensGrown,
+  type ProgressListener,
+} from '../datasets/index.ts';
 import { clusteredFile } from './clustered-file.ts';
 import { writeNumbers } from './rows.ts';
 import type { DataFiles } from './types.ts';
 
-export const DATA_SETS = ['glove', 'movielens', 'mnist', 'clustered'] as const;
+export const DATA_SETS = ['glove', 'movielens', 'fashion-mnist', 'mnist', 'clustered'] as const;
 export type DataSetName = (typeof DATA_SETS)[number];
 
 const METRIC_OF: Record<DataSetName, Metric> = {
   glove: 'cosine',
   movielens: 'dot_product',
+  'fashion-mnist': 'squared_l2',
   mnist: 'squared_l2',
   clustered: 'squared_l2',
 };
@@ -42,6 +49,7 @@ async function load(options: DataOptions): Promise<Source> {
   const loaders = {
     glove: () => loadGlove({ heldOut: queries, progress }),
     movielens: () => loadMovielensGrown({ progress }),
+    'fashion-mnist': () => loadFashionMnist({ heldOut: queries, progress }),
     mnist: () => loadMnist({ heldOut: queries }),
   };
   const { dimensions, vectors, queries: all, notes } = await loaders[dataset]();

@@ -9,7 +9,7 @@ import { HOW_TO_INSTALL } from './engines/peer-package.ts';
 import { HOW_TO_SET_UP, setUpPython } from './engines/python.ts';
 import { machine } from './machine.ts';
 import { type Options, parseOptions, USAGE } from './options.ts';
-import { page, plots } from './plots.ts';
+import { page, plots, writePlots } from './plots.ts';
 import { startRemote } from './remote.ts';
 import { makeReport, reportText } from './report.ts';
 import { run } from './run.ts';
@@ -66,9 +66,13 @@ async function bench(options: Options): Promise<void> {
     const drawings = await plots(report);
     writeFileSync(join(folder, 'report.json'), `${JSON.stringify(report, null, 2)}\n`);
     writeFileSync(join(folder, 'report.txt'), `${text}\n`);
-    for (const [name, svg] of Object.entries(drawings)) writeFileSync(join(folder, `${name}.svg`), svg);
     writeFileSync(join(folder, 'index.html'), page(report, drawings));
+    writePlots(folder, '', drawings);
     console.log(`\n${text}\n\nWritten to ${folder}: report.json, report.txt, index.html and plots.`);
+    if (options.plots !== undefined) {
+      writePlots(options.plots, `${dataset}-`, drawings);
+      console.log(`The plots are in ${options.plots} too.`);
+    }
   } finally {
     for (const runner of runners) await runner.close();
   }

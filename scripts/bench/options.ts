@@ -18,6 +18,7 @@ export const USAGE = `npm run bench -- [options]      recall and queries a secon
   --latency-queries N  queries of each turn that are asked one at a time (200)
   --limit N            seconds that an engine may take to build, or for one turn (7200)
   --out DIR            where the reports go (.cache/bench/reports/NAME)
+  --plots DIR          where the plots go as well, as NAME-recall-qps.svg and so on (docs/benchmarks for those of the docs)
   --setup-python       install Google's ScaNN and faiss into .cache/bench-venv, and stop
 
 Peers are installed by: npm ci --prefix scripts/bench/peers`;
@@ -36,6 +37,7 @@ export interface Options {
   readonly latencyQueries: number;
   readonly limit: number;
   readonly out: string | undefined;
+  readonly plots: string | undefined;
   readonly setUpPython: boolean;
   readonly help: boolean;
 }
@@ -70,6 +72,7 @@ export function parseOptions(args: readonly string[]): Options {
       'latency-queries': { type: 'string', default: '200' },
       limit: { type: 'string', default: '7200' },
       out: { type: 'string' },
+      plots: { type: 'string' },
       'setup-python': { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -93,6 +96,7 @@ export function parseOptions(args: readonly string[]): Options {
     latencyQueries: whole('latency-queries', values['latency-queries']),
     limit: whole('limit', values.limit),
     out: values.out,
+    plots: values.plots,
     setUpPython: values['setup-python'],
     help: values.help,
   };

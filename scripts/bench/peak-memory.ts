@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** Peak resident memory of this process in bytes. */
+/** Most bytes that this process has had resident so far: all its threads, the runtime and files mapped into it included. */
 export function peakMemory(): number {
   try {
     const kilobytes = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];

@@ -53,6 +53,7 @@ const whole = (number: number): string => Math.round(number).toLocaleString('en'
 /** The report in plain text. */
 export function reportText(report: Report): string {
   const { data, machine, engines, k, threads, rounds, leftOut } = report;
+  const vectorBytes = data.rows * data.dimensions * 4;
   const points = [
     ['engine', 'setting', `recall@${k}`, 'QPS', 'p50 us', 'p99 us', 'on the frontier'],
     ...engines.flatMap(({ name, points, frontier }) =>
@@ -63,10 +64,10 @@ export function reportText(report: Report): string {
     ),
   ];
   const costs = [
-    ['engine', 'version', 'build s', 'peak RSS', 'index size', 'times the vectors'],
+    ['engine', 'version', 'build s', 'peak memory', 'times the vectors', 'index size', 'times the vectors'],
     ...engines.map(({ name, version, buildSeconds, peakBytes, bytes }) => [
-      ...[name, version, buildSeconds.toFixed(1), megabytes(peakBytes), megabytes(bytes)],
-      (bytes / (data.rows * data.dimensions * 4)).toFixed(2),
+      ...[name, version, buildSeconds.toFixed(1)],
+      ...[peakBytes, bytes].flatMap((size) => [megabytes(size), (size / vectorBytes).toFixed(2)]),
     ]),
   ];
   const targets = [
@@ -88,7 +89,8 @@ export function reportText(report: Report): string {
     '',
     table(targets),
     '(QPS: all queries at once; microseconds: single queries, one at a time; medians over rounds. Between two settings of the',
-    "frontier log QPS is taken to be linear in recall. Peak RSS: of the engine's process, once its index is built and saved.)",
+    'frontier log QPS is taken to be linear in recall. Peak memory: the most that the whole process of the engine had resident',
+    `until its index was built and saved, the runtime included; the vectors are ${megabytes(vectorBytes)}.)`,
     ...leftOut,
     '',
     `$ ${report.command}`,

@@ -1,22 +1,24 @@
 import { closeSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
 import type { DataFiles } from './types.ts';
 
-const CHUNK_BYTES = 32 << 20;
+/** Most that is read or written by one call, which could not be 2 GiB. */
+const CALL_BYTES = 32 << 20;
+/** Small beside any index, large enough that reading costs nothing. */
+const CHUNK_BYTES = 4 << 20;
 
 const bytesOf = (numbers: Float32Array): Uint8Array =>
   new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength);
 
 export function writeNumbers(file: number, numbers: Float32Array): void {
   const bytes = bytesOf(numbers);
-  // One call writes 2 GiB at the most.
   for (let done = 0; done < bytes.length; )
-    done += writeSync(file, bytes, done, Math.min(CHUNK_BYTES, bytes.length - done));
+    done += writeSync(file, bytes, done, Math.min(CALL_BYTES, bytes.length - done));
 }
 
 function readNumbers(file: number, target: Float32Array, position: number): void {
   const bytes = bytesOf(target);
   for (let done = 0; done < bytes.length; ) {
-    const count = readSync(file, bytes, done, Math.min(CHUNK_BYTES, bytes.length - done), position + done);
+    const count = readSync(file, bytes, done, Math.min(CALL_BYTES, bytes.length - done), position + done);
     if (count === 0) throw new Error('A file of vectors is cut short; remove .cache/bench and run again.');
     done += count;
   }
@@ -25,18 +27,24 @@ function readNumbers(file: number, target: Float32Array, position: number): void
 export interface Chunk {
   readonly first: number;
   readonly count: number;
-  /** f32 [count x dimensions] */
+  /** f32 [count x dimensions], good until the next chunk. */
   readonly vectors: Float32Array;
 }
 
-/** The vectors piece by piece, each a fresh array, so that no process need hold them all. */
-export function* chunks({ vectorsFile, rows, dimensions }: DataFiles): Generator<Chunk> {
-  const perChunk = Math.max(1, Math.floor(CHUNK_BYTES / (dimensions * 4)));
+/**
+ * The vectors piece by piece, so that no process need hold them all. The pieces share one array, which is overwritten when the
+ * next is asked for: arrays of their own would stay until garbage is collected, and count towards an engine's peak memory.
+ *
+ * @param bytes size of a piece
+ */
+export function* chunks({ vectorsFile, rows, dimensions }: DataFiles, bytes = CHUNK_BYTES): Generator<Chunk> {
+  const perChunk = Math.min(rows, Math.max(1, Math.floor(bytes / (dimensions * 4))));
+  const buffer = new Float32Array(perChunk * dimensions);
   const file = openSync(vectorsFile, 'r');
   try {
     for (let first = 0; first < rows; first += perChunk) {
       const count = Math.min(perChunk, rows - first);
-      const vectors = new Float32Array(count * dimensions);
+      const vectors = buffer.subarray(0, count * dimensions);
       readNumbers(file, vectors, first * dimensions * 4);
       yield { first, count, vectors };
     }

@@ -3,6 +3,7 @@ import { type GloveOptions, loadGlove } from './glove.ts';
 import { type Dataset, UnavailableError } from './types.ts';
 
 export { type ClusteredOptions, clustered } from './clustered.ts';
+export { type FashionMnistOptions, loadFashionMnist } from './fashion-mnist.ts';
 export { defaultCacheDirectory, type GloveOptions, loadGlove } from './glove.ts';
 export { loadMnist, type MnistOptions } from './mnist.ts';
 export { loadMovielensGrown, type MovielensGrownOptions } from './movielens-grown.ts';

@@ -1,5 +1,5 @@
-import { parse, View } from 'vega';
-import { compile, type TopLevelSpec } from 'vega-lite';
+import type { TopLevelSpec } from 'vega-lite';
+import { toSvg } from '../bench/plots.ts';
 import { throughputAt, type UslFit, type UslOutcome, type UslSeries } from './usl.ts';
 
 const CURVE_POINTS = 80;
@@ -46,11 +46,4 @@ export function specOf(panels: readonly Panel[]): TopLevelSpec {
 }
 
 /** The panels as SVG, rendered without a browser. */
-export async function plotSvg(panels: readonly Panel[]): Promise<string> {
-  const view = new View(parse(compile(specOf(panels)).spec), { renderer: 'none' });
-  try {
-    return await view.toSVG();
-  } finally {
-    view.finalize();
-  }
-}
+export const plotSvg = (panels: readonly Panel[]): Promise<string> => toSvg(specOf(panels));

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -7,14 +7,13 @@ import { prepare } from '../../scripts/bench/data.ts';
 import { paretoFrontier, qpsAtRecall } from '../../scripts/bench/frontier.ts';
 import { measureBuilt } from '../../scripts/bench/measure.ts';
 import { parseOptions } from '../../scripts/bench/options.ts';
-import { page, plots } from '../../scripts/bench/plots.ts';
+import { logTicks, page, plots, writePlots } from '../../scripts/bench/plots.ts';
 import { distance, recallOf } from '../../scripts/bench/recall.ts';
 import { makeReport, reportText } from '../../scripts/bench/report.ts';
 import { chunks, RowReader, readQueries } from '../../scripts/bench/rows.ts';
 import { recallOfAll, run } from '../../scripts/bench/run.ts';
 import { cacheKey, checksumOf, loadTruth } from '../../scripts/bench/truth.ts';
 import type { Built, DataFiles, EngineResult, Runner } from '../../scripts/bench/types.ts';
-import { loadMnist, UnavailableError } from '../../scripts/datasets/index.ts';
 
 let directory: string;
 let data: DataFiles;
@@ -81,6 +80,10 @@ describe('the data', () => {
     const reader = new RowReader(data);
     expect(Array.from(reader.row(499))).toEqual(Array.from(all[0]!.vectors.subarray(499 * 8)));
     reader.close();
+    const pieces = Array.from(chunks(data, 7 * 8 * 4), ({ first, count, vectors }) => [first, count, ...vectors]);
+    expect(pieces).toHaveLength(72);
+    expect(pieces.at(-1)!.slice(0, 2)).toEqual([497, 3]);
+    expect(pieces.flatMap((piece) => piece.slice(2))).toEqual([...all[0]!.vectors]);
     expect(readQueries(data)).toHaveLength(20 * 8);
   });
 
@@ -101,18 +104,6 @@ describe('the data', () => {
     expect(cacheKey({ ...data, metric: 'cosine' }, 10, 'abc')).not.toBe(key);
     expect(checksumOf([Float32Array.of(1)])).not.toBe(checksumOf([Float32Array.of(2)]));
     expect(checksumOf([Float32Array.of(1)])).toMatch(/^[0-9a-f]{16}$/);
-  });
-
-  it('reads MNIST files and says which are missing', () => {
-    expect(() => loadMnist({ directory: join(directory, 'nowhere') })).toThrow(UnavailableError);
-    const images = Uint8Array.from({ length: 5 * 4 }, (_, i) => i);
-    const header = Uint8Array.of(0, 0, 8, 3, 0, 0, 0, 5, 0, 0, 0, 2, 0, 0, 0, 2);
-    writeFileSync(join(directory, 'train-images-idx3-ubyte'), Buffer.concat([header, images]));
-    const set = loadMnist({ directory, heldOut: 2 });
-    expect([set.dimensions, set.vectors.length, set.queries.length]).toEqual([4, 12, 8]);
-    expect([...set.vectors, ...set.queries].sort((a, b) => a - b)).toEqual(Array.from(images));
-    writeFileSync(join(directory, 'train-images-idx3-ubyte'), header);
-    expect(() => loadMnist({ directory })).toThrow(SyntaxError);
   });
 });
 
@@ -229,15 +220,25 @@ describe('the report', () => {
     expect(ours!.at[1]!.qps).toBe(500);
     expect(ours!.frontier).toEqual(['0', '1', '2']);
     const text = reportText(report);
-    for (const part of ['a <cpu>', '1,000', 'scann is left out.', '$ npm run bench -- --k 10', '0.9500'])
+    for (const part of ['a <cpu>', '1,000', 'scann is left out.', '$ npm run bench -- --k 10', '0.9500', '6250.00'])
       expect(text).toContain(part);
     expect(JSON.parse(JSON.stringify(report)).engines[1].points[0].qps).toBe(2000);
   });
 
+  it('has round ticks around what it draws', () => {
+    expect(logTicks([480, 33_000])).toEqual([200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000]);
+    expect(logTicks([500, 1000])).toEqual([500, 1000]);
+    expect(logTicks([500])).toEqual([500, 1000]);
+    expect(logTicks([0.03])).toEqual([0.02, 0.05]);
+    expect(logTicks([])).toEqual([1, 10]);
+  });
+
   it('draws plots and a page that loads nothing', async () => {
     const drawings = await plots(make());
-    expect(Object.keys(drawings)).toEqual(['frontier', 'build', 'memory', 'size']);
+    expect(Object.keys(drawings)).toEqual(['recall-qps', 'build', 'memory', 'size']);
     for (const svg of Object.values(drawings)) expect(svg).toMatch(/^<svg[\s\S]*<\/svg>$/);
+    writePlots(join(directory, 'plots'), 'set-', drawings);
+    expect(readFileSync(join(directory, 'plots', 'set-recall-qps.svg'), 'utf8')).toBe(`${drawings['recall-qps']}\n`);
     const html = page(make(), drawings);
     expect(html).toContain('a &lt;cpu&gt;');
     expect(html).not.toMatch(/<script|<link|(?:src|href)="https?:/);

@@ -30,6 +30,9 @@ const DISTANCES = { dot_product: 'dot', cosine: 'cosine', squared_l2: 'l2' } as 
 const IVF_PQ = ['5/5', '10/10', '20/10', '40/20', '80/30', '160/50'];
 const HNSW_SQ = ['1/20/1', '1/50/1', '1/100/2', '1/200/2', '1/400/4', '1/800/4'];
 
+/** Every piece becomes a file of its own, and many small ones would slow the searches down. */
+const CHUNK_BYTES = 32 << 20;
+
 /** A divisor of the dimensions near half of them that makes whole sub-vectors. */
 function subVectors(dimensions: number): number {
   for (let width = 2; width < dimensions; width++) if (dimensions % width === 0) return dimensions / width;
@@ -52,7 +55,7 @@ export function lancedb(kind: 'ivf-pq' | 'hnsw-sq'): Engine | undefined {
       const database = await lance.connect(directory);
       let table: Table | undefined;
       const buildSeconds = await seconds(async () => {
-        for (const { first, count, vectors } of chunks(data)) {
+        for (const { first, count, vectors } of chunks(data, CHUNK_BYTES)) {
           const ids = Int32Array.from({ length: count }, (_, i) => first + i);
           const arrow = arrowTable(ids, vectors, dimensions);
           if (table === undefined) table = await database.createTable('vectors', arrow);

@@ -91,8 +91,9 @@ export function pythonEngine(name: 'scann' | 'faiss-cpu'): Engine | undefined {
     version: stdout.trim(),
     async build(data, { threads, k, directory }): Promise<Built> {
       const bridge = new Bridge(python, threads);
-      const { metric, dimensions, queries, vectorsFile, queriesFile } = data;
-      const request = { engine: name, metric, dimensions, queries, vectorsFile, queriesFile, threads, k, directory };
+      const { metric, dimensions, rows, queries, vectorsFile, queriesFile } = data;
+      const shape = { metric, dimensions, rows, queries, vectorsFile, queriesFile };
+      const request = { engine: name, ...shape, threads, k, directory };
       const built = await bridge.ask({ op: 'build', ...request });
       return {
         ...(built as unknown as Pick<Built, 'buildSeconds' | 'bytes' | 'knobs' | 'peakBytes'>),

@@ -29,9 +29,18 @@ def size_of(directory):
     return sum(os.path.getsize(os.path.join(root, name)) for root, _, names in os.walk(directory) for name in names)
 
 
-def normalised(rows):
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(norms > 0, norms, 1)
+ROWS_AT_ONCE = 16_384
+
+
+def read_rows(path, dimensions, count, normalise):
+    """The first rows of a file, normalised if asked, without a second copy of them at any time."""
+    rows = np.fromfile(path, np.float32, count * dimensions).reshape(count, dimensions)
+    if normalise:
+        for first in range(0, count, ROWS_AT_ONCE):
+            part = rows[first : first + ROWS_AT_ONCE]
+            norms = np.linalg.norm(part, axis=1, keepdims=True)
+            part /= np.where(norms > 0, norms, 1)
+    return rows
 
 
 def unique(knobs):
@@ -115,12 +124,10 @@ ENGINES = {"scann": Scann, "faiss-cpu": Faiss}
 
 class Worker:
     def build(self, request):
-        metric, shape = request["metric"], (-1, request["dimensions"])
-        vectors = np.fromfile(request["vectorsFile"], np.float32).reshape(shape)
-        queries = np.fromfile(request["queriesFile"], np.float32).reshape(shape)[: request["queries"]]
-        if metric == "cosine":
-            vectors, queries = normalised(vectors), normalised(queries)
-        self.queries = np.ascontiguousarray(queries)
+        metric, dimensions = request["metric"], request["dimensions"]
+        cosine = metric == "cosine"
+        vectors = read_rows(request["vectorsFile"], dimensions, request["rows"], cosine)
+        self.queries = read_rows(request["queriesFile"], dimensions, request["queries"], cosine)
         engine = ENGINES[request["engine"]]
         self.engine = engine(vectors, metric, request["threads"], request["k"], request["directory"])
         return {
