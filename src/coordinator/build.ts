@@ -1,20 +1,15 @@
 import { MODE_CODES, MODE_EXACT, MODE_HASHED, MODE_LEAVES } from '../protocol/control-layout.ts';
-import type { ShardPlan, StagedSegment } from '../protocol/messages.ts';
+import type { LeafTables, ShardPlan, StagedLanes, StagedSegment } from '../protocol/messages.ts';
 import type { Metric } from '../protocol/metrics.ts';
 import { type BuildOptions, type BuildProgress, resolveTreeOptions } from '../protocol/options.ts';
-import {
-  METRIC_L2,
-  MODEL_CENTROID_BIAS,
-  MODEL_CENTROIDS,
-  MODEL_HEADER_BYTES,
-  RESERVED_BYTES,
-  TOP_WORD,
-} from '../protocol/shard-layout.ts';
+import { METRIC_L2, RESERVED_BYTES, TOP_WORD } from '../protocol/shard-layout.ts';
 import { align, allocate, createMemory } from '../shard/arena.ts';
-import type { KernelSource } from '../shard/kernels/load.ts';
+import { bindKernels, type KernelSource } from '../shard/kernels/load.ts';
 import { layOutShard } from '../shard/shard-image.ts';
+import { Views } from '../shard/views.ts';
 import { anisotropicWeight, chooseShards, codecOf, configure } from './configure.ts';
 import type { IdColumn } from './id-column.ts';
+import { allocateLeafTables, assignScratchBytes, packLeafTables } from './leaf-tables.ts';
 import { kernelMetric, type Model, paddedSubspaces, placeModel, setBiasRange } from './model.ts';
 import type { Segment, Staging } from './staging.ts';
 import type { Threads } from './threads.ts';
@@ -42,6 +37,8 @@ export interface IndexData {
   readonly subspaces: number;
   readonly shards: readonly WebAssembly.Memory[];
   readonly shardSizes: readonly number[];
+  /** Lanes that a vector has in leaves: 2 with SOAR spilling, else 1. */
+  readonly lanesPerVector: number;
 }
 
 interface BuildContext {
@@ -61,25 +58,29 @@ export async function buildIndex(staging: Staging, context: BuildContext): Promi
   const hasModel = config.tree !== false || config.hashing !== false;
   const model = hasModel ? await trainModel(staging, config, context) : null;
   const pointer = model === null ? 0 : placeModel(control, model);
-  const staged = segments.map((segment) => stage(segment, model, stride));
+  const soarLambda = model === null || model.numLeaves < 2 || config.tree === false ? null : config.tree.soarLambda;
+  const spills = soarLambda !== null;
+  const staged = segments.map((segment) => stage(segment, model, spills, stride, context.kernels));
   const leafCounts = new Int32Array(new SharedArrayBuffer((model?.numLeaves ?? 0) * 4));
-  const bias = model === null ? null : await encode(staging, staged, model, config, leafCounts, context);
+  const bias = model === null ? null : await encode(staging, staged, model, config, soarLambda, leafCounts, context);
   const hasBias = bias !== null && config.hashing !== false && model!.metric === METRIC_L2;
   if (hasBias) setBiasRange(control, pointer, bias.minimum, bias.range);
   const numShards = chooseShards(size, dimensions, threads.count, options.shards);
   const blocks = model?.blocks ?? 0;
+  const leafOwners = config.tree === false ? null : dealLeaves(leafCounts, numShards);
+  const spilledCounts = spills ? await countSpilled(staged, leafOwners!, numShards, context) : null;
   const plan: ShardPlan = {
     ...{ stride, codec: codecOf(config.reordering), metric: kernelMetric(metric), numLeaves: model?.numLeaves ?? 0 },
     ...{ blocks, subspaces: paddedSubspaces(blocks), codeBytes: Math.ceil(blocks / 2), leafCounts },
     ...{ hasBias, biasMinimum: bias?.minimum ?? 0, biasRange: bias?.range ?? 0 },
-    leafOwners: config.tree === false ? null : dealLeaves(leafCounts, numShards),
+    ...{ leafOwners, spilledCounts },
     rowStarts: Array.from({ length: numShards + 1 }, (_, s) => Math.floor((s * size) / numShards)),
   };
   const { shards, shardSizes } = await fillShards(plan, numShards, staged, context);
   const modelEnd = align(new Int32Array(control.buffer)[TOP_WORD]!);
   return {
     ...{ size, dimensions, stride, metric, config, ids: staging.ids, control, model: pointer, modelEnd },
-    ...{ numLeaves: plan.numLeaves, subspaces: plan.subspaces, shards, shardSizes },
+    ...{ numLeaves: plan.numLeaves, subspaces: plan.subspaces, shards, shardSizes, lanesPerVector: spills ? 2 : 1 },
   };
 }
 
@@ -124,28 +125,36 @@ function subtractMean(set: TrainingSet, centroids: number, numLeaves: number, me
   for (let i = 0; i < numLeaves * set.stride; i++) f32[(centroids >>> 2) + i]! -= mean[i % set.stride]!;
 }
 
-type Staged = StagedSegment & { readonly model: number; readonly assignment: number };
+type Staged = StagedSegment & {
+  readonly model: number;
+  /** Centroids as assignment compares vectors with them, which is before vectors are centred. */
+  readonly centroids: number;
+  readonly leafTables: LeafTables;
+};
 
 /** Puts the model, and room for what encoding yields, beside the rows of a segment. */
-function stage(segment: Segment, model: Model | null, stride: number): Staged {
+function stage(segment: Segment, model: Model | null, spills: boolean, stride: number, source: KernelSource): Staged {
   const { memory, firstRow, count, rows } = segment;
-  if (model === null)
-    return { memory, firstRow, count, rows, leaves: 0, codes: 0, codeBiases: 0, model: 0, assignment: 0 };
-  // Assignment compares with the vectors as they are, so its centroids are not centred.
-  const uncentred = Float32Array.from(model.centroids, (value, i) => value + model.mean[i % stride]!);
-  return {
-    ...{ memory, firstRow, count, rows },
+  const codeBytes = Math.ceil((model?.blocks ?? 0) / 2);
+  const lanes = (): StagedLanes => ({
     leaves: allocate(memory, count * 4),
-    codes: allocate(memory, count * Math.ceil(model.blocks / 2)),
+    codes: allocate(memory, count * codeBytes),
     codeBiases: allocate(memory, count * 4),
-    model: placeModel(memory, model),
-    assignment: placeModel(memory, {
-      ...model,
-      metric: METRIC_L2,
-      centroids: uncentred,
-      blocks: 0,
-      codebooks: new Float32Array(0),
-    }),
+  });
+  const numLeaves = model?.numLeaves ?? 0;
+  const centroids = allocate(memory, numLeaves * stride * 4);
+  const leafTables = allocateLeafTables(memory, numLeaves, stride);
+  if (model !== null) {
+    const { f32 } = new Views(memory);
+    const uncentred = Float32Array.from(model.centroids, (value, i) => value + model.mean[i % stride]!);
+    f32.set(uncentred, centroids >>> 2);
+    packLeafTables(bindKernels(source, memory), leafTables, centroids, stride);
+  }
+  return {
+    ...{ memory, firstRow, count, rows, centroids, leafTables },
+    lanes: lanes(),
+    spilled: spills ? lanes() : null,
+    model: model === null ? 0 : placeModel(memory, model),
   };
 }
 
@@ -154,34 +163,26 @@ async function encode(
   staged: readonly Staged[],
   model: Model,
   config: IndexConfig,
+  soarLambda: number | null,
   leafCounts: Int32Array,
   { threads, kernels, options, report }: BuildContext,
 ): Promise<{ minimum: number; range: number }> {
   const threshold =
     config.hashing === false || model.metric === METRIC_L2 ? 0 : config.hashing.anisotropicQuantizationThreshold!;
-  const scratchBytes = align(ROWS_PER_CHUNK * 4 + model.blocks * 132 + 64);
+  // Leaves are chosen before codes are, so both use the same scratch.
+  const scratchBytes = Math.max(assignScratchBytes(model.numLeaves, staging.stride), align(model.blocks * 132 + 64));
   let minimum = Number.POSITIVE_INFINITY;
   let maximum = Number.NEGATIVE_INFINITY;
   let before = 0;
   for (const segment of staged) {
-    const { memory, rows, count } = segment;
-    const header = new Uint32Array(memory.buffer, segment.assignment, MODEL_HEADER_BYTES >>> 2);
+    const { memory, rows, count, centroids, leafTables, lanes, spilled } = segment;
     const result = await threads.runPhase(
       {
         ...{ kind: 'encode', kernels, chunks: Math.ceil(count / ROWS_PER_CHUNK), rowsPerChunk: ROWS_PER_CHUNK },
-        ...{
-          memory,
-          rows,
-          count,
-          stride: staging.stride,
-          model: segment.model,
-          numLeaves: model.numLeaves,
-          leafCounts,
-        },
-        ...{ centroids: header[MODEL_CENTROIDS >>> 2]!, biases: header[MODEL_CENTROID_BIAS >>> 2]! },
+        ...{ memory, rows, count, stride: staging.stride, model: segment.model, centroids, leafTables, soarLambda },
+        ...{ lanes, spilled, leafCounts, codeBytes: Math.ceil(model.blocks / 2) },
         ...{ weight: anisotropicWeight(staging.dimensions, threshold), hashing: config.hashing !== false },
-        ...{ leaves: segment.leaves, codes: segment.codes, codeBytes: Math.ceil(model.blocks / 2) },
-        ...{ codeBiases: segment.codeBiases, scratch: allocate(memory, scratchBytes * threads.count), scratchBytes },
+        ...{ scratch: allocate(memory, scratchBytes * threads.count), scratchBytes },
       },
       {
         signal: options.signal,
@@ -211,6 +212,21 @@ export function dealLeaves(leafCounts: Int32Array, numShards: number): Int32Arra
     held[least]! += leafCounts[leaf]!;
   }
   return owners;
+}
+
+async function countSpilled(
+  segments: readonly StagedSegment[],
+  leafOwners: Int32Array,
+  numShards: number,
+  { threads, kernels, options }: BuildContext,
+): Promise<Int32Array> {
+  const numLeaves = leafOwners.length;
+  const spilledCounts = new Int32Array(new SharedArrayBuffer(numShards * numLeaves * 4));
+  await threads.runPhase(
+    { kind: 'count spilled', kernels, chunks: numShards, segments, numLeaves, leafOwners, spilledCounts },
+    { signal: options.signal },
+  );
+  return spilledCounts;
 }
 
 async function fillShards(

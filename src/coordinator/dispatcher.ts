@@ -129,7 +129,7 @@ export class Dispatcher {
         continue;
       }
       this.counters.retried++;
-      this.#slots.reset(slot);
+      this.#slots.reset(slot, true);
       this.#slots.enqueue(slot);
     }
     // The workers may be asleep already, and there may be nothing more to submit.

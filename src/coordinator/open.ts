@@ -4,7 +4,14 @@ import { ScanneryError } from '../protocol/errors.ts';
 import { damaged } from '../protocol/file-format.ts';
 import { METRICS } from '../protocol/metrics.ts';
 import type { OpenOptions } from '../protocol/options.ts';
-import { RESERVED_BYTES, SHARD_COUNT, SHARD_DATA_END, SHARD_STRIDE, TOP_WORD } from '../protocol/shard-layout.ts';
+import {
+  RESERVED_BYTES,
+  SHARD_COUNT,
+  SHARD_DATA_END,
+  SHARD_LANES_PER_VECTOR,
+  SHARD_STRIDE,
+  TOP_WORD,
+} from '../protocol/shard-layout.ts';
 import { createMemory } from '../shard/arena.ts';
 import type { KernelSource } from '../shard/kernels/load.ts';
 import type { IndexData } from './build.ts';
@@ -160,7 +167,8 @@ async function readFiles(files: readonly SavedFile[], kernels: KernelSource, opt
     }
     shards.push(memory);
   }
-  return { ...meta, model, control, modelEnd, shards, ids: openIdColumn(idKind, meta.size, parts) };
+  const lanesPerVector = new Uint32Array(shards[0]!.buffer, RESERVED_BYTES, 16)[SHARD_LANES_PER_VECTOR >>> 2]!;
+  return { ...meta, lanesPerVector, model, control, modelEnd, shards, ids: openIdColumn(idKind, meta.size, parts) };
 }
 
 /** The sections of a file from one on, each in shared memory of its own. */

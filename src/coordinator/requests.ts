@@ -9,7 +9,7 @@ import type { SearchResult } from './types.ts';
 
 /** Fills in what the options leave open, and keeps them within what there is. */
 export function chooseRequest(data: IndexData, given: Readonly<SearchOptions>): Request {
-  const { size, numLeaves, config } = data;
+  const { size, numLeaves, config, lanesPerVector } = data;
   const { defaults } = config;
   const mode = searchMode(data, given.exact === true);
   if (mode === MODE_EXACT && config.reordering === false) {
@@ -20,11 +20,13 @@ export function chooseRequest(data: IndexData, given: Readonly<SearchOptions>): 
     );
   }
   const k = Math.min(given.k ?? defaults.k, Math.max(1, size));
-  const candidates = Math.min(size, given.numReorderingCandidates ?? Math.max(defaults.numReorderingCandidates, k));
+  // A spilled vector can be found twice; k different ones are needed.
+  const least = mode === MODE_EXACT ? k : k * lanesPerVector;
+  const candidates = given.numReorderingCandidates ?? defaults.numReorderingCandidates;
   return {
     mode,
     k,
-    limit: mode === MODE_HASHED ? Math.max(k, candidates) : k,
+    limit: mode === MODE_HASHED ? Math.max(least, Math.min(candidates, size * lanesPerVector)) : least,
     numLeavesToSearch:
       mode === MODE_EXACT ? 0 : Math.min(numLeaves, given.numLeavesToSearch ?? defaults.numLeavesToSearch),
   };

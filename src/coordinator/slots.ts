@@ -3,8 +3,10 @@ import {
   LIST_HEADER_BYTES,
   QUEUE_TAIL,
   SLEEPERS,
+  SLOT_ALONE,
   SLOT_CANCELLED,
   SLOT_CODES,
+  SLOT_DUPLICATES,
   SLOT_ERROR,
   SLOT_FIRST_SHARD,
   SLOT_FLOOR,
@@ -27,6 +29,7 @@ import {
 } from '../protocol/control-layout.ts';
 import { LEAF_ENTRY_BYTES, TABLES_HEADER_BYTES } from '../protocol/shard-layout.ts';
 import { align, allocate } from '../shard/arena.ts';
+import { duplicatesEntries } from '../shard/shard-scratch.ts';
 import { Views } from '../shard/views.ts';
 import { type Extent, Extents } from './extents.ts';
 
@@ -37,6 +40,7 @@ export interface ServedShape {
   readonly subspaces: number;
   readonly numLeaves: number;
   readonly shardSizes: readonly number[];
+  readonly lanesPerVector: number;
 }
 
 /** A request with every choice made. */
@@ -124,17 +128,19 @@ export class Slots {
 
   /** Takes a free slot, with memory for the request; returns it, or throws SCANNERY_OUT_OF_MEMORY with nothing taken. */
   take(request: Request): number {
-    const sizes = this.#shape.shardSizes;
+    const { shardSizes: sizes, lanesPerVector } = this.#shape;
     const leavesBytes = align(request.numLeavesToSearch * LEAF_ENTRY_BYTES);
     let listCapacity = 0;
     let merged = 0;
     for (const size of sizes) {
-      const held = Math.min(size, request.limit);
+      const held = Math.min(size * lanesPerVector, request.limit);
       listCapacity = Math.max(listCapacity, held);
       merged += held;
     }
     const listBytes = align(LIST_HEADER_BYTES + listCapacity * 16);
-    const bytes = this.#tablesBytes + leavesBytes + listBytes * sizes.length + merged * 8;
+    // To find vectors that were found twice takes a table, behind the merged keys.
+    const duplicates = lanesPerVector > 1 ? duplicatesEntries(merged) * 4 : 0;
+    const bytes = this.#tablesBytes + leavesBytes + listBytes * sizes.length + align(merged * 8) + duplicates;
     const slot = this.#free[this.#free.length - 1]!;
     let extent = this.#extentOf[slot];
     if (extent === undefined || extent.bytes < bytes) {
@@ -156,15 +162,18 @@ export class Slots {
     i32[h + SLOT_LEAVES] = leaves;
     i32[h + SLOT_LISTS] = leaves + leavesBytes;
     i32[h + SLOT_LIST_BYTES] = listBytes;
-    i32[h + SLOT_MERGED] = leaves + leavesBytes + listBytes * sizes.length;
-    this.reset(slot);
+    const mergedAt = leaves + leavesBytes + listBytes * sizes.length;
+    i32[h + SLOT_MERGED] = mergedAt;
+    i32[h + SLOT_DUPLICATES] = mergedAt + align(merged * 8);
+    this.reset(slot, false);
     return slot;
   }
 
-  /** Back to before any worker touched it. */
-  reset(slot: number): void {
+  /** Back to before any worker touched it; `alone`: the next one works on nothing else beside it. */
+  reset(slot: number, alone: boolean): void {
     const { i32 } = this.#views;
     const h = this.header(slot);
+    i32[h + SLOT_ALONE] = alone ? 1 : 0;
     i32[h + SLOT_REMAINING] = this.#shape.shardSizes.length;
     for (const word of CLEARED) i32[h + word] = 0;
     Atomics.store(i32, h + SLOT_STATE, SLOT_QUEUED);

@@ -1,7 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { LeafTables } from '../protocol/messages.ts';
 import type { ResolvedTree } from '../protocol/options.ts';
 import { Random } from '../protocol/random.ts';
 import type { KernelSource } from '../shard/kernels/load.ts';
+import { allocateLeafTables, assignScratchBytes, packLeafTables } from './leaf-tables.ts';
 import { type Threads, throwIfAborted } from './threads.ts';
 import type { TrainingSet } from './training-set.ts';
 
@@ -19,7 +21,7 @@ export interface TrainingContext {
 /** What k-means found: f32 [numLeaves x stride] in the training memory, which may be fewer leaves than asked for. */
 export interface Centroids {
   readonly pointer: number;
-  readonly biases: number;
+  readonly tables: LeafTables;
   readonly numLeaves: number;
 }
 
@@ -49,7 +51,9 @@ class TreeTrainer {
   readonly #spherical: boolean;
   #numLeaves: number;
   readonly #centroids: number;
-  readonly #biases: number;
+  readonly #scratch: number;
+  readonly #scratchBytes: number;
+  #tables: LeafTables;
   readonly #starts: number;
 
   constructor(set: TrainingSet, numLeaves: number, spherical: boolean, context: TrainingContext) {
@@ -58,7 +62,9 @@ class TreeTrainer {
     this.#spherical = spherical;
     this.#numLeaves = numLeaves;
     this.#centroids = set.allocate(numLeaves * set.stride * 4);
-    this.#biases = set.allocate(numLeaves * 4);
+    this.#tables = allocateLeafTables(set.memory, numLeaves, set.stride);
+    this.#scratchBytes = assignScratchBytes(numLeaves, set.stride);
+    this.#scratch = set.allocate(this.#scratchBytes * context.threads.count);
     this.#starts = set.allocate((numLeaves + 1) * 4);
   }
 
@@ -127,21 +133,22 @@ class TreeTrainer {
     }
     if (kept < this.#numLeaves) {
       this.#numLeaves = Math.max(1, kept);
+      this.#tables = { ...this.#tables, numLeaves: this.#numLeaves };
       if (kept === 0) this.#set.meanInto(this.#centroids);
       await this.#assign();
     }
-    return { pointer: this.#centroids, biases: this.#biases, numLeaves: this.#numLeaves };
+    return { pointer: this.#centroids, tables: this.#tables, numLeaves: this.#numLeaves };
   }
 
   async #assign(): Promise<void> {
-    const { memory, rows, count, stride, leaves, scores, kernels: own } = this.#set;
+    const { memory, rows, count, stride, leaves, kernels: own } = this.#set;
     const { kernels, threads, signal } = this.#context;
-    own.halfNorms(this.#centroids, this.#numLeaves, stride, this.#biases);
+    packLeafTables(own, this.#tables, this.#centroids, stride);
     await threads.runPhase(
       {
         ...{ kind: 'assign', kernels, chunks: Math.ceil(count / ROWS_PER_CHUNK), rowsPerChunk: ROWS_PER_CHUNK, memory },
-        ...{ rows, count, stride, leaves, scores, numLeaves: this.#numLeaves },
-        ...{ centroids: this.#centroids, biases: this.#biases },
+        ...{ rows, count, stride, leaves, leafTables: this.#tables },
+        ...{ scratch: this.#scratch, scratchBytes: this.#scratchBytes },
       },
       { signal },
     );

@@ -43,6 +43,11 @@ export function oneOf<T extends string>(...names: readonly T[]): Check<T> {
   };
 }
 
+/** 0, or a number above it and up to `maximum`. */
+export function fromZero(maximum: number): Check<number> {
+  return (value, option) => (value === 0 ? 0 : numberAbove(0, maximum)(value, option));
+}
+
 export function callback<T>(value: unknown, option: string): T {
   if (typeof value === 'function') return value as T;
   throw invalid(option, value, 'a function');

@@ -38,6 +38,8 @@ export const SLOT_LISTS = 14; // pointer: per shard, a header of LIST_ words, th
 export const SLOT_LIST_BYTES = 15; // bytes from one shard's list to the next
 export const SLOT_MERGED = 16; // pointer: keys of the merge, shards x limit; the answer starts here
 export const SLOT_PREPARE_MICROS = 17; // of SLOT_MICROS, those that preparing took
+export const SLOT_DUPLICATES = 19; // pointer: table of dropDuplicates, behind the merged keys; only with spilled vectors
+export const SLOT_ALONE = 20; // 1: not to be scanned together with others, since a thread has died with it
 export const SLOT_FIRST_SHARD = 18; // shard that unit 0 scans, the others in turn: the one with the best leaf
 
 export const SLOT_FREE = 0;

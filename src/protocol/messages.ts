@@ -42,11 +42,17 @@ export interface AssignTask extends Phase {
   readonly rows: number;
   readonly count: number;
   readonly stride: number;
-  readonly centroids: number;
-  readonly biases: number;
-  readonly numLeaves: number;
+  readonly leafTables: LeafTables;
   readonly leaves: number;
-  readonly scores: number;
+  readonly scratch: number;
+  readonly scratchBytes: number;
+}
+
+/** Centroids as assignment wants them: not centred, packed by the kernel packCentroids. */
+export interface LeafTables {
+  readonly numLeaves: number;
+  readonly panels: number;
+  readonly offsets: number;
 }
 
 /** New centroids: chunk i is leaf i, the mean of rows members[starts[i] .. starts[i + 1]). Leaves without members are left. */
@@ -91,7 +97,7 @@ export interface CodebookTask extends Phase {
 export const CURSOR_SCRATCH = 3;
 export const CURSOR_WORDS = 16;
 
-/** Leaf and codes of every row of one staging segment, in chunks of `rowsPerChunk`. */
+/** Leaves and codes of every row of one staging segment, in chunks of `rowsPerChunk`. */
 export interface EncodeTask extends Phase {
   readonly kind: 'encode';
   readonly memory: WebAssembly.Memory;
@@ -100,22 +106,29 @@ export interface EncodeTask extends Phase {
   readonly count: number;
   readonly stride: number;
   readonly model: number;
-  /** Centroids and half norms as assignment wants them: not centred. 0 when there is one leaf. */
+  readonly leafTables: LeafTables;
+  /** The centroids of `leafTables` as f32 [numLeaves x stride]; only spilling reads them. */
   readonly centroids: number;
-  readonly biases: number;
-  readonly numLeaves: number;
+  /** SOAR's lambda, or null when each row has one leaf. */
+  readonly soarLambda: number | null;
   /** eta - 1 of the score-aware loss. */
   readonly weight: number;
   readonly hashing: boolean;
-  /** Outputs: u32 [count], u8 [count x codeBytes], f32 [count]. */
-  readonly leaves: number;
-  readonly codes: number;
   readonly codeBytes: number;
-  readonly codeBiases: number;
+  /** Outputs for each row's leaf, and for the one it is spilled to. */
+  readonly lanes: StagedLanes;
+  readonly spilled: StagedLanes | null;
   readonly scratch: number;
   readonly scratchBytes: number;
   /** Int32 [numLeaves]: rows per leaf, added up with Atomics over all segments. */
   readonly leafCounts: Int32Array;
+}
+
+/** Where the staged rows' lanes are: u32 [count] leaves, u8 [count x codeBytes], f32 [count] biases of the codes. */
+export interface StagedLanes {
+  readonly leaves: number;
+  readonly codes: number;
+  readonly codeBiases: number;
 }
 
 /** One staging segment, as filling a shard reads it. */
@@ -124,9 +137,19 @@ export interface StagedSegment {
   readonly firstRow: number;
   readonly count: number;
   readonly rows: number;
-  readonly leaves: number;
-  readonly codes: number;
-  readonly codeBiases: number;
+  readonly lanes: StagedLanes;
+  /** The lanes in the leaves that rows are spilled to (SOAR), or null. */
+  readonly spilled: StagedLanes | null;
+}
+
+/** Counts the spilled lanes of each leaf in each shard: chunk s is shard s. A spilled lane stays in its row's shard. */
+export interface CountSpilledTask extends Phase {
+  readonly kind: 'count spilled';
+  readonly segments: readonly StagedSegment[];
+  readonly numLeaves: number;
+  readonly leafOwners: Int32Array;
+  /** Int32 [chunks x numLeaves]. */
+  readonly spilledCounts: Int32Array;
 }
 
 /** Fills shards: chunk s is shard s, which takes the rows of its leaves in row order. */
@@ -154,6 +177,8 @@ export interface ShardPlan {
   /** Shard that owns each leaf; null without a tree, when shard s takes rows [rowStarts[s], rowStarts[s + 1]). */
   readonly leafOwners: Int32Array | null;
   readonly rowStarts: readonly number[];
+  /** Int32 [shards x numLeaves]: lanes that rows of a shard have in leaves they are spilled to (SOAR); null without. */
+  readonly spilledCounts: Int32Array | null;
 }
 
 export type BuildTask =
@@ -162,6 +187,7 @@ export type BuildTask =
   | ResidualTask
   | CodebookTask
   | EncodeTask
+  | CountSpilledTask
   | FillTask
   | StreamTask
   | TrainingTask;

@@ -2,6 +2,7 @@ import {
   abortSignal,
   boolean,
   callback,
+  fromZero,
   groupOrFalse,
   integer,
   invalid,
@@ -12,7 +13,6 @@ import {
   resolveOptions,
 } from './check.ts';
 import { MAX_THREADS } from './control-layout.ts';
-import { ScanneryError } from './errors.ts';
 import { MAX_DIMENSIONS, METRICS, type Metric } from './metrics.ts';
 
 /** How the index is partitioned (ScaNN's tree). */
@@ -29,8 +29,12 @@ export interface TreeOptions {
   minPartitionSize?: number | undefined;
   /** How the first centroids are chosen. Default 'random'. */
   seeding?: 'random' | 'kmeans++' | undefined;
-  /** SOAR spilling (Sun et al. 2023). Not supported yet. */
-  soarLambda?: number | undefined;
+  /**
+   * SOAR spilling (Sun et al. 2023): each vector goes into a second leaf as well, chosen so that its errors there and in the
+   * first are unlike. Weight of the part of the second residual that is parallel to the first, 0 to 100; 1 to 1.5 is usual.
+   * Codes take twice the memory; about half as many leaves need to be searched. null, the default: one leaf per vector.
+   */
+  soarLambda?: number | null | undefined;
 }
 
 /** How vectors are hashed (asymmetric hashing: a product quantizer with 16 centres per block). */
@@ -145,19 +149,14 @@ const TREE: OptionTable<TreeOptions> = {
   spherical: { default: false, check: boolean },
   minPartitionSize: { default: 1, check: integer(1) },
   seeding: { default: 'random', check: oneOf('random', 'kmeans++') },
-  soarLambda: {
-    default: none,
-    check: (value, option) => {
-      throw new ScanneryError('SCANNERY_NOT_SUPPORTED', `${option} is not supported yet`, { option, value });
-    },
-  },
+  soarLambda: { default: null, check: (value, option) => (value === null ? null : fromZero(100)(value, option)) },
 };
 
 const HASHING: OptionTable<HashingOptions> = {
   dimensionsPerBlock: { default: 2, check: integer(1, 16) },
   anisotropicQuantizationThreshold: {
     default: 0.2,
-    check: (value, option) => (value === 0 ? 0 : numberAbove(0, 0.999)(value, option)),
+    check: fromZero(0.999),
   },
   trainingSampleSize: { default: 100_000, check: integer(1, 2 ** 24) },
   trainingIterations: { default: 10, check: integer(0, 1000) },
@@ -242,7 +241,7 @@ export const OPEN: OptionTable<OpenOptions> = {
 
 /** Options with their defaults in place; those that depend on the data are still undefined. */
 export type Resolved<T, Open extends keyof T> = Readonly<Required<Omit<T, Open>> & Pick<T, Open>>;
-export type ResolvedTree = Resolved<TreeOptions, 'numLeaves' | 'soarLambda'>;
+export type ResolvedTree = Resolved<TreeOptions, 'numLeaves'>;
 export type ResolvedHashing = Resolved<HashingOptions, never>;
 
 export const resolveBuildOptions = (given: unknown): Readonly<BuildOptions> => resolveOptions(BUILD, given);

@@ -23,6 +23,7 @@ export const SHARD_SUBSPACES = 36; // subspaces per code, padded to a multiple o
 export const SHARD_HAS_BIAS = 40; // 1 when every code carries a 16-bit bias (squared_l2)
 export const SHARD_NUM_CHUNKS = 44;
 export const SHARD_DATA_END = 48; // first byte past the data
+export const SHARD_LANES_PER_VECTOR = 52; // 2 when every vector is spilled to a second leaf (SOAR), else 1
 export const SHARD_HEADER_BYTES = 64;
 
 /**
@@ -59,6 +60,7 @@ export const TABLES_HEADER_BYTES = 32;
 /** Search state of one scan: in/out block beside the candidate buffer. */
 export const STATE_FLOOR = 0; // u64 key: candidates below it can't matter
 export const STATE_CODES = 8; // u32: codes scanned so far
+export const STATE_HELD = 12; // u32: candidates in the buffer
 export const STATE_LANES = 16; // 64 bytes of scratch for the lanes of one block
 export const STATE_BYTES = 80;
 /** Free entries that a candidate buffer needs beyond its limit, so that a whole block always fits. */
@@ -66,6 +68,9 @@ export const BUFFER_SLACK = 64;
 
 /** An entry of the list of chosen leaves: u32 leaf, f32 base score. */
 export const LEAF_ENTRY_BYTES = 8;
+
+/** A visit of a leaf by a query: u32 leaf, f32 base score, u32 pointer to the query's search state. */
+export const VISIT_BYTES = 12;
 
 /** Model header: centroids and codebooks, one for all shards. */
 export const MODEL_NUM_LEAVES = 0;

@@ -2,15 +2,18 @@ import {
   type AssignTask,
   type BuildTask,
   type CodebookTask,
+  type CountSpilledTask,
   CURSOR_SCRATCH,
   type EncodeTask,
   type MeanTask,
   type PhaseResult,
   type ResidualTask,
+  type StagedLanes,
 } from '../protocol/messages.ts';
 import { Random } from '../protocol/random.ts';
 import { eachChunk } from './each-chunk.ts';
 import { fillShard } from './fill.ts';
+import type { Kernels } from './kernels/kernels.ts';
 import { bindKernels } from './kernels/load.ts';
 import { streamQueries } from './stream-phase.ts';
 import { runTrainingPhase } from './training-phases.ts';
@@ -31,6 +34,9 @@ export function runPhase(task: BuildTask): PhaseResult {
       return codebook(task);
     case 'encode':
       return encode(task);
+    case 'count spilled':
+      eachChunk(task, (shard) => countSpilled(task, shard));
+      return NO_BIAS;
     case 'fill':
       eachChunk(task, (shard) => fillShard(task, shard));
       return NO_BIAS;
@@ -45,14 +51,13 @@ export function runPhase(task: BuildTask): PhaseResult {
 
 function assign(task: AssignTask): PhaseResult {
   const kernels = bindKernels(task.kernels, task.memory);
+  const scratch = task.scratch + Atomics.add(task.cursor, CURSOR_SCRATCH, 1) * task.scratchBytes;
+  const { panels, offsets, numLeaves } = task.leafTables;
   eachChunk(task, (chunk) => {
     const first = chunk * task.rowsPerChunk;
     const count = Math.min(task.rowsPerChunk, task.count - first);
-    const at = first * 4;
-    kernels.assignRows(
-      ...([task.rows + at * task.stride, count, task.stride] as const),
-      ...([task.centroids, task.biases, task.numLeaves, task.leaves + at, task.scores + at] as const),
-    );
+    const rows = task.rows + first * task.stride * 4;
+    kernels.assignRows(rows, count, task.stride, panels, offsets, numLeaves, task.leaves + first * 4, scratch);
   });
   return NO_BIAS;
 }
@@ -117,27 +122,60 @@ function encode(task: EncodeTask): PhaseResult {
   const kernels = bindKernels(task.kernels, task.memory);
   const { u32, f32 } = new Views(task.memory);
   const scratch = task.scratch + Atomics.add(task.cursor, CURSOR_SCRATCH, 1) * task.scratchBytes;
-  const scores = scratch;
-  const table = scratch + task.rowsPerChunk * 4;
   let { biasMinimum, biasMaximum } = NO_BIAS;
-  eachChunk(task, (chunk) => {
-    const first = chunk * task.rowsPerChunk;
-    const count = Math.min(task.rowsPerChunk, task.count - first);
-    const rows = task.rows + first * task.stride * 4;
-    const leaves = task.leaves + first * 4;
-    if (task.numLeaves > 1) {
-      kernels.assignRows(rows, count, task.stride, task.centroids, task.biases, task.numLeaves, leaves, scores);
-    } else u32.fill(0, leaves >>> 2, (leaves >>> 2) + count);
-    for (let i = 0; i < count; i++) Atomics.add(task.leafCounts, u32[(leaves >>> 2) + i]!, 1);
-    if (!task.hashing) return;
-    const codes = task.codes + first * task.codeBytes;
-    const biases = task.codeBiases + first * 4;
-    kernels.encodeRows(task.model, rows, count, leaves, task.weight, codes, biases, table);
+  const hash = ({ leaves, codes, codeBiases }: StagedLanes, rows: number, first: number, count: number): void => {
+    const biases = codeBiases + first * 4;
+    const at = codes + first * task.codeBytes;
+    kernels.encodeRows(task.model, rows, count, leaves + first * 4, task.weight, at, biases, scratch);
     for (let i = 0; i < count; i++) {
       const bias = f32[(biases >>> 2) + i]!;
       if (bias < biasMinimum) biasMinimum = bias;
       if (bias > biasMaximum) biasMaximum = bias;
     }
+  };
+  eachChunk(task, (chunk) => {
+    const first = chunk * task.rowsPerChunk;
+    const count = Math.min(task.rowsPerChunk, task.count - first);
+    const rows = task.rows + first * task.stride * 4;
+    chooseLeaves(task, kernels, u32, rows, first, count, scratch);
+    const leaves = (task.lanes.leaves >>> 2) + first;
+    for (let i = 0; i < count; i++) Atomics.add(task.leafCounts, u32[leaves + i]!, 1);
+    if (!task.hashing) return;
+    hash(task.lanes, rows, first, count);
+    if (task.spilled !== null) hash(task.spilled, rows, first, count);
   });
   return { biasMinimum, biasMaximum };
+}
+
+function chooseLeaves(
+  { leafTables, stride, lanes, spilled, centroids, soarLambda }: EncodeTask,
+  kernels: Kernels,
+  u32: Uint32Array,
+  rows: number,
+  first: number,
+  count: number,
+  scratch: number,
+): void {
+  const { numLeaves, panels, offsets } = leafTables;
+  const leaves = lanes.leaves + first * 4;
+  if (numLeaves === 1) {
+    u32.fill(0, leaves >>> 2, (leaves >>> 2) + count);
+  } else if (spilled === null) {
+    kernels.assignRows(rows, count, stride, panels, offsets, numLeaves, leaves, scratch);
+  } else {
+    const others = spilled.leaves + first * 4;
+    kernels.spillRows(
+      ...([rows, count, stride, panels, offsets, numLeaves, centroids, soarLambda!, leaves, others, scratch] as const),
+    );
+  }
+}
+
+function countSpilled({ segments, leafOwners, numLeaves, spilledCounts }: CountSpilledTask, shard: number): void {
+  for (const { memory, count, lanes, spilled } of segments) {
+    const { u32 } = new Views(memory);
+    for (let i = 0; i < count; i++) {
+      if (leafOwners[u32[(lanes.leaves >>> 2) + i]!] !== shard) continue;
+      spilledCounts[shard * numLeaves + u32[(spilled!.leaves >>> 2) + i]!]!++;
+    }
+  }
 }

@@ -1,4 +1,4 @@
-import type { FillTask, StagedSegment } from '../protocol/messages.ts';
+import type { FillTask, StagedLanes, StagedSegment } from '../protocol/messages.ts';
 import {
   BLOCK_LANES,
   CODEC_FLOAT32,
@@ -26,8 +26,8 @@ export function fillShard(task: FillTask, shard: number): void {
     const to = owners === null ? task.plan.rowStarts[shard + 1]! : segment.firstRow + segment.count;
     const end = Math.min(segment.count, to - segment.firstRow);
     for (let i = Math.max(0, from - segment.firstRow); i < end; i++) {
-      const leaf = owners === null ? 0 : source.u32[(segment.leaves >>> 2) + i]!;
-      if (owners === null || owners[leaf] === shard) writer.add(segment, i, leaf);
+      const leaf = owners === null ? 0 : source.u32[(segment.lanes.leaves >>> 2) + i]!;
+      if (owners === null || owners[leaf] === shard) writer.add(segment, i);
     }
   }
   writer.publish();
@@ -65,14 +65,16 @@ class ShardWriter {
     return this.#source;
   }
 
-  add(segment: StagedSegment, i: number, leaf: number): void {
+  add(segment: StagedSegment, i: number): void {
     const { u32 } = this.#target;
     const local = this.#next++;
     const chunk = this.#image.chunks[local >>> this.#image.chunkShift]!;
     const slot = local & (2 ** this.#image.chunkShift - 1);
     u32[(chunk >>> 2) + slot] = segment.firstRow + i;
     this.#addVector(segment, i, chunk, slot);
-    if (this.#task.plan.numLeaves > 0) this.#addLane(segment, i, leaf, local);
+    if (this.#task.plan.numLeaves === 0) return;
+    this.#addLane(segment.lanes, i, local);
+    if (segment.spilled !== null) this.#addLane(segment.spilled, i, local);
   }
 
   #addVector(segment: StagedSegment, i: number, chunk: number, slot: number): void {
@@ -91,8 +93,9 @@ class ShardWriter {
     this.#target.u8.set(this.#source.u8.subarray(from, from + rowBytes), chunk + vectorsAt + slot * rowBytes);
   }
 
-  #addLane(segment: StagedSegment, i: number, leaf: number, local: number): void {
+  #addLane({ leaves, codes, codeBiases }: StagedLanes, i: number, local: number): void {
     const { plan } = this.#task;
+    const leaf = plan.leafOwners === null ? 0 : this.#source.u32[(leaves >>> 2) + i]!;
     const { blockBytes, biasBytes } = this.#image;
     const at = this.#image.segments[leaf]! + SEGMENT_HEADER_BYTES;
     const blocks = Math.ceil(this.#image.leafLanes[leaf]! / BLOCK_LANES);
@@ -100,13 +103,13 @@ class ShardWriter {
     const block = Math.floor(position / BLOCK_LANES);
     const lane = position % BLOCK_LANES;
     if (plan.codeBytes > 0) {
-      const from = segment.codes + i * plan.codeBytes;
+      const from = codes + i * plan.codeBytes;
       this.#target.u8.set(this.#source.u8.subarray(from, from + plan.codeBytes), this.#codes);
       this.#kernels.placeCodes(this.#codes, plan.blocks, at + block * blockBytes, lane);
     }
     const biases = at + blocks * blockBytes;
     if (plan.hasBias) {
-      const bias = this.#source.f32[(segment.codeBiases >>> 2) + i]!;
+      const bias = this.#source.f32[(codeBiases >>> 2) + i]!;
       const units = plan.biasRange > 0 ? Math.round(((bias - plan.biasMinimum) / plan.biasRange) * 32767) : 0;
       // Accumulator order: even and odd lanes of the low nibbles, then of the high ones.
       const place = (lane >>> 4) * 16 + (lane & 1) * 8 + ((lane & 15) >>> 1);

@@ -25,6 +25,11 @@ const SPIN_MILLISECONDS = 0.2;
 
 /** Units that a worker takes at once at the most: enough to make the queue's cost vanish, few enough to share the rest. */
 const MAX_UNITS = 32;
+/**
+ * Queries that a worker takes at once with all their shards, when there is enough to do for the others. They are scanned leaf
+ * by leaf: the more there are, the more of them share a leaf's codes while these are in the cache.
+ */
+const MAX_QUERIES = 64;
 
 /**
  * Enters the serving loop, once all workers are here: the task returns, and the thread then belongs to the loop until it is
@@ -54,7 +59,7 @@ export class Server {
   readonly #threads: number;
   readonly #maySpin: boolean;
   readonly #numShards: number;
-  readonly #units = new Int32Array(MAX_UNITS);
+  readonly #units: Int32Array;
 
   constructor(task: ServeTask) {
     this.#engine = new QueryEngine(task);
@@ -65,6 +70,7 @@ export class Server {
     this.#threads = task.threads;
     this.#maySpin = task.spareCore;
     this.#numShards = task.shards.length;
+    this.#units = new Int32Array(Math.max(MAX_UNITS, MAX_QUERIES * this.#numShards));
   }
 
   /** Serves until the thread is ended. */
@@ -93,9 +99,12 @@ export class Server {
     const waiting = (tail - head) | 0;
     if (waiting <= 0) return 0;
     // A share of half an even split: long runs while there is much to do, single units towards the end.
-    const count = Math.min(MAX_UNITS, Math.max(1, Math.ceil(waiting / (2 * this.#threads))));
+    const share = Math.min(this.#units.length, Math.max(1, Math.ceil(waiting / (2 * this.#threads))));
     const queue = this.#layout.queue >>> 2;
     const mask = this.#layout.queueCapacity - 1;
+    // A query that one worker takes whole costs less than its parts, so a share that holds whole ones does not end within one.
+    const end = (words[queue + (head & mask)]! + share) % this.#numShards;
+    const count = share >= 2 * this.#numShards ? share - end : share;
     // Read before the exchange: after it the producer may write over these places.
     for (let i = 0; i < count; i++) this.#units[i] = words[queue + ((head + i) & mask)]!;
     return Atomics.compareExchange(words, QUEUE_HEAD, head, (head + count) | 0) === head ? count : -1;
@@ -119,34 +128,81 @@ export class Server {
   }
 
   #work(count: number): void {
-    const words = this.#words;
-    for (let i = 0; i < count; i++) {
+    const shards = this.#numShards;
+    for (let i = 0; i < count; ) {
       const unit = this.#units[i]!;
-      const number = Math.floor(unit / this.#numShards);
-      const slot = (this.#layout.slots >>> 2) + number * SLOT_WORDS;
-      Atomics.store(words, WORKER_SLOTS + this.#worker, number + 1);
-      this.#unit(slot, unit % this.#numShards);
-      if (Atomics.sub(words, slot + SLOT_REMAINING, 1) === 1) this.#publish(slot, number);
+      const number = Math.floor(unit / shards);
+      if (unit % shards !== 0 || i + shards > count) {
+        this.#workOnPart(number, unit % shards);
+        i++;
+        continue;
+      }
+      const first = this.#slot(number);
+      const numbers = [number];
+      for (i += shards; i + shards <= count; i += shards) {
+        const next = this.#units[i]! / shards;
+        if (!this.#engine.mayJoin(first, numbers.length, this.#slot(next))) break;
+        numbers.push(next);
+      }
+      this.#workOnGroup(numbers);
     }
-    Atomics.store(words, WORKER_SLOTS + this.#worker, 0);
+    Atomics.store(this.#words, WORKER_SLOTS + this.#worker, 0);
   }
 
-  #unit(slot: number, shard: number): void {
+  /** The first word of a slot's header. */
+  #slot(number: number): number {
+    return (this.#layout.slots >>> 2) + number * SLOT_WORDS;
+  }
+
+  /** Scans one shard for a query that other workers may be at, too. */
+  #workOnPart(number: number, unit: number): void {
     const words = this.#words;
+    const slot = this.#slot(number);
+    Atomics.store(words, WORKER_SLOTS + this.#worker, number + 1);
+    this.#prepare(slot);
+    while (Atomics.load(words, slot + SLOT_STATE) === SLOT_PREPARING) {
+      // If the thread that prepares it dies, this one is ended too, and the request starts afresh.
+      Atomics.wait(words, slot + SLOT_STATE, SLOT_PREPARING);
+    }
+    this.#try(slot, () => this.#engine.scan(slot, unit));
+    if (Atomics.sub(words, slot + SLOT_REMAINING, 1) === 1) this.#publish(slot, number);
+  }
+
+  /** Answers queries that this worker has to itself, together. */
+  #workOnGroup(numbers: readonly number[]): void {
+    const words = this.#words;
+    const slots = numbers.map((number) => this.#slot(number));
+    const at = WORKER_SLOTS + this.#worker;
+    for (const [i, slot] of slots.entries()) {
+      Atomics.store(words, at, numbers[i]! + 1);
+      this.#prepare(slot);
+    }
+    // Which of several queries a thread dies of is not known; afterwards each is tried alone.
+    if (slots.length > 1) Atomics.store(words, at, 0);
     try {
-      if (Atomics.compareExchange(words, slot + SLOT_STATE, SLOT_QUEUED, SLOT_PREPARING) === SLOT_QUEUED) {
-        try {
-          this.#engine.prepare(slot);
-        } finally {
-          Atomics.store(words, slot + SLOT_STATE, SLOT_PREPARED);
-          if (this.#numShards > 1) Atomics.notify(words, slot + SLOT_STATE);
-        }
-      }
-      while (Atomics.load(words, slot + SLOT_STATE) === SLOT_PREPARING) {
-        // If the thread that prepares it dies, this one is ended too, and the request starts afresh.
-        Atomics.wait(words, slot + SLOT_STATE, SLOT_PREPARING);
-      }
-      this.#engine.scan(slot, shard);
+      this.#engine.scanGroup(slots);
+    } catch {
+      for (const slot of slots) this.#try(slot, () => this.#engine.scanGroup([slot]));
+    }
+    for (const [i, slot] of slots.entries()) {
+      Atomics.store(words, at, numbers[i]! + 1);
+      Atomics.store(words, slot + SLOT_REMAINING, 0);
+      this.#publish(slot, numbers[i]!);
+    }
+  }
+
+  /** Prepares a query if nobody has begun to. */
+  #prepare(slot: number): void {
+    const words = this.#words;
+    if (Atomics.compareExchange(words, slot + SLOT_STATE, SLOT_QUEUED, SLOT_PREPARING) !== SLOT_QUEUED) return;
+    this.#try(slot, () => this.#engine.prepare(slot));
+    Atomics.store(words, slot + SLOT_STATE, SLOT_PREPARED);
+    if (this.#numShards > 1) Atomics.notify(words, slot + SLOT_STATE);
+  }
+
+  #try(slot: number, step: () => void): void {
+    try {
+      step();
     } catch (error) {
       this.#engine.fail(slot, error);
     }
@@ -154,11 +210,7 @@ export class Server {
 
   #publish(slot: number, number: number): void {
     const words = this.#words;
-    try {
-      this.#engine.finish(slot);
-    } catch (error) {
-      this.#engine.fail(slot, error);
-    }
+    this.#try(slot, () => this.#engine.finish(slot));
     Atomics.store(words, slot + SLOT_STATE, SLOT_DONE);
     Atomics.or(words, (this.#layout.done >>> 2) + (number >>> 5), 1 << (number & 31));
     Atomics.add(words, DONE_SEQUENCE, 1);

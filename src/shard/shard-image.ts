@@ -15,6 +15,7 @@ import {
   SHARD_DATA_END,
   SHARD_HAS_BIAS,
   SHARD_HEADER_BYTES,
+  SHARD_LANES_PER_VECTOR,
   SHARD_LEAVES,
   SHARD_METRIC,
   SHARD_NUM_CHUNKS,
@@ -69,9 +70,11 @@ export function layOutShard(plan: ShardPlan, shard: number): ShardImage {
     leafLanes.fill(count);
   } else {
     for (let leaf = 0; leaf < plan.numLeaves; leaf++) {
-      if (plan.leafOwners[leaf] !== shard) continue;
-      leafLanes[leaf] = plan.leafCounts[leaf]!;
-      count += leafLanes[leaf]!;
+      if (plan.leafOwners[leaf] === shard) {
+        leafLanes[leaf] = plan.leafCounts[leaf]!;
+        count += leafLanes[leaf]!;
+      }
+      leafLanes[leaf]! += plan.spilledCounts?.[shard * plan.numLeaves + leaf] ?? 0;
     }
   }
   const chunkShift = Math.min(MAX_CHUNK_SHIFT, Math.max(MIN_CHUNK_SHIFT, Math.ceil(Math.log2(Math.max(1, count)))));
@@ -121,6 +124,7 @@ export function writeSkeleton({ u32 }: Views, plan: ShardPlan, image: ShardImage
   header(SHARD_SUBSPACES, plan.subspaces);
   header(SHARD_HAS_BIAS, plan.hasBias ? 1 : 0);
   header(SHARD_DATA_END, image.end);
+  header(SHARD_LANES_PER_VECTOR, plan.spilledCounts === null ? 1 : 2);
   u32.set(image.chunks, image.chunkTable >>> 2);
   for (let leaf = 0; leaf < plan.numLeaves; leaf++) {
     const segment = image.segments[leaf]!;

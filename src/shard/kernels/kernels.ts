@@ -8,18 +8,32 @@ export interface Kernels {
   firstInvalidRow(rows: number, count: number, stride: number, limit: number): number;
   normalizeRows(rows: number, count: number, stride: number): number;
   compressRows(rows: number, count: number, stride: number, codec: number, out: number, scales: number): void;
-  // tree.ts
+  // assign.ts
+  packCentroids(centroids: number, numLeaves: number, stride: number, panels: number, offsets: number): void;
   assignRows(
     rows: number,
     count: number,
     stride: number,
-    centroids: number,
-    biases: number,
+    panels: number,
+    offsets: number,
     numLeaves: number,
     leaves: number,
-    scores: number,
+    scratch: number,
   ): void;
-  halfNorms(rows: number, count: number, stride: number, out: number): void;
+  spillRows(
+    rows: number,
+    count: number,
+    stride: number,
+    panels: number,
+    offsets: number,
+    numLeaves: number,
+    centroids: number,
+    lambda: number,
+    leaves: number,
+    spilled: number,
+    scratch: number,
+  ): void;
+  // tree.ts
   lowerDistances(rows: number, count: number, stride: number, seed: number, distances: number): void;
   meanOfRows(rows: number, stride: number, list: number, count: number, out: number): void;
   // codebook.ts
@@ -41,26 +55,8 @@ export interface Kernels {
   // prepare.ts
   prepareQuery(model: number, tables: number, leaves: number, numLeavesToSearch: number, scratch: number): void;
   // scan.ts and shard.ts
-  scanLeaves(
-    shard: number,
-    tables: number,
-    leaves: number,
-    numLeaves: number,
-    limit: number,
-    keys: number,
-    held: number,
-    state: number,
-  ): number;
-  scanLeafVectors(
-    shard: number,
-    query: number,
-    leaves: number,
-    numLeaves: number,
-    limit: number,
-    keys: number,
-    held: number,
-    state: number,
-  ): number;
+  scanLeaves(shard: number, visits: number, count: number, limit: number, tablesAt: number, keysAt: number): void;
+  scanLeafVectors(shard: number, visits: number, count: number, limit: number, tablesAt: number, keysAt: number): void;
   scanVectors(
     shard: number,
     query: number,
@@ -76,6 +72,7 @@ export interface Kernels {
   // select.ts
   selectTop(keys: number, count: number, limit: number): void;
   sortDescending(keys: number, count: number): void;
+  dropDuplicates(keys: number, count: number, table: number, entries: number): number;
   compact(keys: number, count: number, limit: number, floor: number): number;
   // matmul.ts
   matmul(

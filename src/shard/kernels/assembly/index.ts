@@ -1,3 +1,4 @@
+export { assignRows, packCentroids, spillRows } from "./assign";
 export { xxh32 } from "./checksum";
 export { accumulateBlock, gatherBlock, toResiduals } from "./codebook";
 export { encodeRows, placeCodes } from "./encode";
@@ -6,7 +7,7 @@ export { adagrad, adam } from "./optimize";
 export { prepareQuery } from "./prepare";
 export { compressRows, firstInvalidRow, normalizeRows } from "./rows";
 export { scanLeaves } from "./scan";
-export { compact, selectTop, sortDescending } from "./select";
+export { compact, dropDuplicates, selectTop, sortDescending } from "./select";
 export { localsToRows, rescore, scanLeafVectors, scanVectors } from "./shard";
 export { adjustLogits, countGreater, keepHardNegatives, softmaxGradient, softmaxStats } from "./softmax";
-export { assignRows, halfNorms, lowerDistances, meanOfRows } from "./tree";
+export { lowerDistances, meanOfRows } from "./tree";

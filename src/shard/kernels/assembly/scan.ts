@@ -1,7 +1,7 @@
 import {
-  BLOCK_LANES, BUFFER_SLACK, LEAF_ENTRY_BYTES, SEGMENT_BLOCKS, SEGMENT_COUNT, SEGMENT_HEADER_BYTES, SEGMENT_NEXT,
-  SHARD_HAS_BIAS, SHARD_LEAVES, SHARD_STRIDE, SHARD_SUBSPACES, STATE_CODES, STATE_FLOOR, STATE_LANES,
-  TABLES_BIAS_MULTIPLIER, TABLES_HEADER_BYTES, TABLES_INVERSE_SCALE, TABLES_OFFSET, TABLES_SCALE,
+  BLOCK_LANES, BUFFER_SLACK, SEGMENT_BLOCKS, SEGMENT_COUNT, SEGMENT_HEADER_BYTES, SEGMENT_NEXT,
+  SHARD_HAS_BIAS, SHARD_LEAVES, SHARD_STRIDE, SHARD_SUBSPACES, STATE_CODES, STATE_FLOOR, STATE_HELD, STATE_LANES,
+  TABLES_BIAS_MULTIPLIER, TABLES_HEADER_BYTES, TABLES_INVERSE_SCALE, TABLES_OFFSET, TABLES_SCALE, VISIT_BYTES,
 } from "../../../protocol/shard-layout";
 import { keyOf, scoreOf } from "./order";
 import { compact } from "./select";
@@ -44,35 +44,36 @@ import { compact } from "./select";
 }
 
 /**
- * LUT16 scan of the chosen leaves of one shard. Keeps the `limit` best as (approximate score, local) keys.
+ * LUT16 scan of leaves of one shard, for one query or several. Each visit is of one leaf by one query, which keeps its best as
+ * (approximate score, local) keys, in no order, with their number in its state; `compact` cuts them back to `limit` at the end.
  * LUT entries are at most 63, so that four lookups add up in 8-bit lanes before they are widened to 16 bits.
- * `keys` has room for 2 x limit + BUFFER_SLACK; returns the number kept, in no order.
+ * visits [count], each with a query's state; tablesAt, keysAt: bytes from a state to the query's tables and candidate buffer,
+ * which has room for 2 x limit + BUFFER_SLACK.
  */
-export function scanLeaves(shard: usize, tables: usize, leaves: usize, numLeaves: i32, limit: i32, keys: usize, held: i32, state: usize): i32 {
+export function scanLeaves(shard: usize, visits: usize, count: i32, limit: i32, tablesAt: usize, keysAt: usize): void {
   const heads = <usize>load<u32>(shard, SHARD_LEAVES), subspaces = load<i32>(shard, SHARD_SUBSPACES);
   const hasBias = load<i32>(shard, SHARD_HAS_BIAS), blockBytes = <usize>subspaces << 4;
-  const lut = tables + TABLES_HEADER_BYTES + (<usize>load<u32>(shard, SHARD_STRIDE) << 2);
-  const inverse = load<f32>(tables, TABLES_INVERSE_SCALE), scale = load<f32>(tables, TABLES_SCALE), offset = load<f32>(tables, TABLES_OFFSET);
-  const biasBy = i16x8.splat(<i16>load<i32>(tables, TABLES_BIAS_MULTIPLIER));
+  const lutAt = tablesAt + TABLES_HEADER_BYTES + (<usize>load<u32>(shard, SHARD_STRIDE) << 2);
   const nibble = i8x16.splat(0x0f);
-  const sums = state + STATE_LANES;
   const full = 2 * limit + BUFFER_SLACK - BLOCK_LANES;
-  let floor = load<u64>(state, STATE_FLOOR);
-  let scanned: u32 = 0;
 
-  for (let i = 0; i < numLeaves; i++) {
-    const entry = leaves + <usize>i * LEAF_ENTRY_BYTES;
-    let segment = <usize>load<u32>(heads + (<usize>load<u32>(entry) << 2));
-    if (!segment) continue; // another shard's leaf
-    const base = load<f32>(entry, 4) + offset;
+  for (const last = visits + <usize>count * VISIT_BYTES; visits < last; visits += VISIT_BYTES) {
+    let segment = <usize>load<u32>(heads + (<usize>load<u32>(visits) << 2));
+    const state = <usize>load<u32>(visits, 8), tables = state + tablesAt, keys = state + keysAt, lut = state + lutAt;
+    const sums = state + STATE_LANES;
+    const inverse = load<f32>(tables, TABLES_INVERSE_SCALE), scale = load<f32>(tables, TABLES_SCALE);
+    const biasBy = i16x8.splat(<i16>load<i32>(tables, TABLES_BIAS_MULTIPLIER));
+    const base = load<f32>(visits, 4) + load<f32>(tables, TABLES_OFFSET);
+    let held = load<i32>(state, STATE_HELD), floor = load<u64>(state, STATE_FLOOR);
     let least = integerThreshold(floor, base, scale);
+    let scanned = load<u32>(state, STATE_CODES);
     while (segment) {
-      const count = atomic.load<i32>(segment, SEGMENT_COUNT);
+      const lanes = atomic.load<i32>(segment, SEGMENT_COUNT);
       const capacity = <usize>load<u32>(segment, SEGMENT_BLOCKS);
       let codes = segment + SEGMENT_HEADER_BYTES;
       let biases = codes + capacity * blockBytes;
       const locals = biases + (hasBias ? capacity << 6 : 0);
-      for (let pos = 0; pos < count; pos += BLOCK_LANES) {
+      for (let pos = 0; pos < lanes; pos += BLOCK_LANES) {
         let a0 = i64x2.splat(0), a1 = i64x2.splat(0), a2 = i64x2.splat(0), a3 = i64x2.splat(0);
         let l = lut;
         const end = lut + (blockBytes & ~63);
@@ -106,10 +107,10 @@ export function scanLeaves(shard: usize, tables: usize, leaves: usize, numLeaves
         const g0 = i16x8.ge_s(a0, t), g1 = i16x8.ge_s(a1, t), g2 = i16x8.ge_s(a2, t), g3 = i16x8.ge_s(a3, t);
         if (v128.any_true(v128.or(v128.or(g0, g1), v128.or(g2, g3)))) {
           v128.store(sums, a0); v128.store(sums, a1, 16); v128.store(sums, a2, 32); v128.store(sums, a3, 48);
-          held = emit(i16x8.bitmask(g0), sums, 0, pos, count, locals, base, inverse, floor, keys, held);
-          held = emit(i16x8.bitmask(g1), sums + 16, 1, pos, count, locals, base, inverse, floor, keys, held);
-          held = emit(i16x8.bitmask(g2), sums + 32, 16, pos, count, locals, base, inverse, floor, keys, held);
-          held = emit(i16x8.bitmask(g3), sums + 48, 17, pos, count, locals, base, inverse, floor, keys, held);
+          held = emit(i16x8.bitmask(g0), sums, 0, pos, lanes, locals, base, inverse, floor, keys, held);
+          held = emit(i16x8.bitmask(g1), sums + 16, 1, pos, lanes, locals, base, inverse, floor, keys, held);
+          held = emit(i16x8.bitmask(g2), sums + 32, 16, pos, lanes, locals, base, inverse, floor, keys, held);
+          held = emit(i16x8.bitmask(g3), sums + 48, 17, pos, lanes, locals, base, inverse, floor, keys, held);
           if (held > full) {
             held = compact(keys, held, limit, state + STATE_FLOOR);
             floor = load<u64>(state, STATE_FLOOR);
@@ -117,10 +118,10 @@ export function scanLeaves(shard: usize, tables: usize, leaves: usize, numLeaves
           }
         }
       }
-      scanned += <u32>count;
+      scanned += <u32>lanes;
       segment = <usize>load<u32>(segment, SEGMENT_NEXT);
     }
+    store<u32>(state, scanned, STATE_CODES);
+    store<i32>(state, held, STATE_HELD);
   }
-  store<u32>(state, load<u32>(state, STATE_CODES) + scanned, STATE_CODES);
-  return compact(keys, held, limit, state + STATE_FLOOR);
 }

@@ -1,3 +1,5 @@
+import { idOf } from "./order";
+
 // @ts-ignore: decorator
 @inline function at(keys: usize, i: i32): u64 { return load<u64>(keys + (<usize>i << 3)); }
 // @ts-ignore: decorator
@@ -77,4 +79,33 @@ export function compact(keys: usize, count: i32, limit: i32, floor: usize): i32 
   selectTop(keys, count, limit);
   store<u64>(floor, smallest(keys, limit));
   return limit;
+}
+
+/**
+ * Keeps, of the keys u64 [count] that name the same vector, the greatest, in place; returns how many are left.
+ * table: u32 [entries], where entries is a power of two, above 1 and at least 2 x count.
+ */
+export function dropDuplicates(keys: usize, count: i32, table: usize, entries: i32): i32 {
+  memory.fill(table, 0, <usize>entries << 2);
+  const mask = <u32>entries - 1, shift = clz<u32>(mask);
+  let kept = 0;
+  for (let i = 0; i < count; i++) {
+    const key = at(keys, i), id = idOf(key);
+    let place = (id * 0x9e3779b1) >> shift;
+    for (;;) {
+      const seen = load<u32>(table + (<usize>place << 2));
+      if (seen == 0) {
+        put(keys, kept++, key);
+        store<u32>(table + (<usize>place << 2), kept);
+        break;
+      }
+      const other = at(keys, <i32>seen - 1);
+      if (idOf(other) == id) {
+        if (key > other) put(keys, <i32>seen - 1, key);
+        break;
+      }
+      place = (place + 1) & mask;
+    }
+  }
+  return kept;
 }

@@ -1,7 +1,8 @@
 import {
-  BUFFER_SLACK, CODEC_INT8, LEAF_ENTRY_BYTES, SEGMENT_BLOCKS, SEGMENT_COUNT, SEGMENT_HEADER_BYTES,
+  BUFFER_SLACK, CODEC_INT8, SEGMENT_BLOCKS, SEGMENT_COUNT, SEGMENT_HEADER_BYTES,
   SEGMENT_NEXT, SHARD_CHUNKS, SHARD_CHUNK_SHIFT, SHARD_CODEC, SHARD_HAS_BIAS, SHARD_LEAVES, SHARD_METRIC, SHARD_ROW_BYTES,
-  SHARD_STRIDE, SHARD_SUBSPACES, STATE_CODES, STATE_FLOOR, STATE_LANES,
+  SHARD_STRIDE, SHARD_SUBSPACES, STATE_CODES, STATE_FLOOR, STATE_HELD, STATE_LANES, TABLES_HEADER_BYTES,
+  VISIT_BYTES,
 } from "../../../protocol/shard-layout";
 import { idOf, keyOf } from "./order";
 import { compact } from "./select";
@@ -50,20 +51,22 @@ export function scanVectors(shard: usize, query: usize, first: u32, count: i32, 
   return compact(keys, held, limit, state + STATE_FLOOR);
 }
 
-/** Exact scores of all vectors in the chosen leaves; otherwise as scanVectors. For a tree without hashing. */
-export function scanLeafVectors(shard: usize, query: usize, leaves: usize, numLeaves: i32, limit: i32, keys: usize, held: i32, state: usize): i32 {
+/** Exact scores of all vectors in the visited leaves; otherwise as scanLeaves. For a tree without hashing. */
+export function scanLeafVectors(shard: usize, visits: usize, count: i32, limit: i32, tablesAt: usize, keysAt: usize): void {
   const codec = load<i32>(shard, SHARD_CODEC), l2 = load<i32>(shard, SHARD_METRIC), stride = load<i32>(shard, SHARD_STRIDE);
   const rowBytes = <usize>load<u32>(shard, SHARD_ROW_BYTES), shift = load<u32>(shard, SHARD_CHUNK_SHIFT);
   const chunks = <usize>load<u32>(shard, SHARD_CHUNKS), heads = <usize>load<u32>(shard, SHARD_LEAVES);
   const blockBytes = <usize>load<u32>(shard, SHARD_SUBSPACES) << 4;
   const biasBytes: usize = load<u32>(shard, SHARD_HAS_BIAS) ? 64 : 0;
   const capacity = 2 * limit + BUFFER_SLACK;
-  for (let i = 0; i < numLeaves; i++) {
-    let segment = <usize>load<u32>(heads + (<usize>load<u32>(leaves + <usize>i * LEAF_ENTRY_BYTES) << 2));
+  for (const last = visits + <usize>count * VISIT_BYTES; visits < last; visits += VISIT_BYTES) {
+    let segment = <usize>load<u32>(heads + (<usize>load<u32>(visits) << 2));
+    const state = <usize>load<u32>(visits, 8), query = state + tablesAt + TABLES_HEADER_BYTES, keys = state + keysAt;
+    let held = load<i32>(state, STATE_HELD);
     while (segment) {
-      const count = atomic.load<i32>(segment, SEGMENT_COUNT);
+      const lanes = atomic.load<i32>(segment, SEGMENT_COUNT);
       const locals = segment + SEGMENT_HEADER_BYTES + <usize>load<u32>(segment, SEGMENT_BLOCKS) * (blockBytes + biasBytes);
-      for (let j = 0; j < count; j++) {
+      for (let j = 0; j < lanes; j++) {
         const local = load<u32>(locals + (<usize>j << 2));
         const key = keyOf(scoreLocal(shard, query, local, chunks, shift, codec, l2, stride, rowBytes), local);
         if (key > load<u64>(state, STATE_FLOOR)) {
@@ -71,11 +74,11 @@ export function scanLeafVectors(shard: usize, query: usize, leaves: usize, numLe
           if (++held == capacity) held = compact(keys, held, limit, state + STATE_FLOOR);
         }
       }
-      store<u32>(state, load<u32>(state, STATE_CODES) + <u32>count, STATE_CODES);
+      store<u32>(state, load<u32>(state, STATE_CODES) + <u32>lanes, STATE_CODES);
       segment = <usize>load<u32>(segment, SEGMENT_NEXT);
     }
+    store<i32>(state, held, STATE_HELD);
   }
-  return compact(keys, held, limit, state + STATE_FLOOR);
 }
 
 const GROUP = 16; // rows that are touched before they are scored: their cache misses overlap

@@ -1,6 +1,7 @@
 import { xxh32 } from '../../../protocol/xxh32.ts';
 import { Views } from '../../views.ts';
 import type { Kernels } from '../kernels.ts';
+import { assignRows, packCentroids, spillRows } from './assign.ts';
 import { accumulateBlock, gatherBlock, toResiduals } from './codebook.ts';
 import { encodeRows, placeCodes } from './encode.ts';
 import { addRows, fillRows, gatherRows, matmul, packPanels, relu, reluGradient, sumOfRows } from './matmul.ts';
@@ -8,10 +9,10 @@ import { adagrad, adam } from './optimize.ts';
 import { prepareQuery } from './prepare.ts';
 import { compressRows, firstInvalidRow, normalizeRows } from './rows.ts';
 import { scanLeaves } from './scan.ts';
-import { compact, selectTop, sortDescending } from './select.ts';
+import { compact, dropDuplicates, selectTop, sortDescending } from './select.ts';
 import { localsToRows, rescore, scanLeafVectors, scanVectors } from './shard.ts';
 import { adjustLogits, countGreater, keepHardNegatives, softmaxGradient, softmaxStats } from './softmax.ts';
-import { assignRows, halfNorms, lowerDistances, meanOfRows } from './tree.ts';
+import { lowerDistances, meanOfRows } from './tree.ts';
 
 /**
  * The kernels in plain JavaScript, over the same memory. They give the bits of the WebAssembly tiers: every f32 operation is
@@ -27,8 +28,9 @@ export function createScalarKernels(memory: WebAssembly.Memory): Kernels {
     firstInvalidRow: bind(firstInvalidRow),
     normalizeRows: bind(normalizeRows),
     compressRows: bind(compressRows),
+    packCentroids: bind(packCentroids),
     assignRows: bind(assignRows),
-    halfNorms: bind(halfNorms),
+    spillRows: bind(spillRows),
     lowerDistances: bind(lowerDistances),
     meanOfRows: bind(meanOfRows),
     toResiduals: bind(toResiduals),
@@ -45,6 +47,7 @@ export function createScalarKernels(memory: WebAssembly.Memory): Kernels {
     selectTop: bind(selectTop),
     sortDescending: bind(sortDescending),
     compact: bind(compact),
+    dropDuplicates: bind(dropDuplicates),
     matmul: bind(matmul),
     packPanels: bind(packPanels),
     fillRows: bind(fillRows),

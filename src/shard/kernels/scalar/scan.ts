@@ -2,7 +2,6 @@ import { highOfScore, scoreOfHigh } from '../../../protocol/order.ts';
 import {
   BLOCK_LANES,
   BUFFER_SLACK,
-  LEAF_ENTRY_BYTES,
   SEGMENT_BLOCKS,
   SEGMENT_COUNT,
   SEGMENT_HEADER_BYTES,
@@ -13,11 +12,13 @@ import {
   SHARD_SUBSPACES,
   STATE_CODES,
   STATE_FLOOR,
+  STATE_HELD,
   TABLES_BIAS_MULTIPLIER,
   TABLES_HEADER_BYTES,
   TABLES_INVERSE_SCALE,
   TABLES_OFFSET,
   TABLES_SCALE,
+  VISIT_BYTES,
 } from '../../../protocol/shard-layout.ts';
 import type { Views } from '../../views.ts';
 import { compact } from './select.ts';
@@ -64,49 +65,51 @@ function subtractBiases(i16: Int16Array, biases: number, by: number): void {
 }
 
 /**
- * LUT16 scan of the chosen leaves of one shard. Keeps the `limit` best as (approximate score, local) keys.
- * `keys` has room for 2 x limit + BUFFER_SLACK; returns the number kept, in no order.
+ * LUT16 scan of leaves of one shard, for one query or several. Each visit is of one leaf by one query, which keeps its best as
+ * (approximate score, local) keys, in no order, with their number in its state; `compact` cuts them back to `limit` at the end.
+ * visits [count], each with a query's state; tablesAt, keysAt: bytes from a state to the query's tables and candidate buffer,
+ * which has room for 2 x limit + BUFFER_SLACK.
  */
 export function scanLeaves(
   views: Views,
   shard: number,
-  tables: number,
-  leaves: number,
-  numLeaves: number,
+  visits: number,
+  count: number,
   limit: number,
-  keys: number,
-  held: number,
-  state: number,
-): number {
+  tablesAt: number,
+  keysAt: number,
+): void {
   const { f32, i16, i32, u8, u32 } = views;
   const heads = u32[(shard + SHARD_LEAVES) >>> 2]! >>> 2;
   const hasBias = u32[(shard + SHARD_HAS_BIAS) >>> 2]! !== 0;
   const blockBytes = u32[(shard + SHARD_SUBSPACES) >>> 2]! * 16;
-  const lut = ((tables + TABLES_HEADER_BYTES) >>> 0) + u32[(shard + SHARD_STRIDE) >>> 2]! * 4;
-  const inverse = f32[(tables + TABLES_INVERSE_SCALE) >>> 2]!;
-  const scale = f32[(tables + TABLES_SCALE) >>> 2]!;
-  const offset = f32[(tables + TABLES_OFFSET) >>> 2]!;
-  const biasBy = (i32[(tables + TABLES_BIAS_MULTIPLIER) >>> 2]! << 16) >> 16;
+  const lutAt = tablesAt + TABLES_HEADER_BYTES + u32[(shard + SHARD_STRIDE) >>> 2]! * 4;
   const full = 2 * limit + BUFFER_SLACK - BLOCK_LANES;
-  const out = keys >>> 2;
-  const floor = (state + STATE_FLOOR) >>> 2;
-  let floorLow = u32[floor]!;
-  let floorHigh = u32[floor + 1]!;
-  let scanned = 0;
 
-  for (let i = 0; i < numLeaves; i++) {
-    const entry = (leaves + i * LEAF_ENTRY_BYTES) >>> 2;
-    let segment = u32[heads + u32[entry]!]!;
-    if (segment === 0) continue; // another shard's leaf
-    const base = fround(f32[entry + 1]! + offset);
+  for (let i = 0; i < count; i++) {
+    const visit = (visits + i * VISIT_BYTES) >>> 2;
+    let segment = u32[heads + u32[visit]!]!;
+    const state = u32[visit + 2]!;
+    const tables = state + tablesAt;
+    const keys = state + keysAt;
+    const lut = state + lutAt;
+    const inverse = f32[(tables + TABLES_INVERSE_SCALE) >>> 2]!;
+    const scale = f32[(tables + TABLES_SCALE) >>> 2]!;
+    const biasBy = (i32[(tables + TABLES_BIAS_MULTIPLIER) >>> 2]! << 16) >> 16;
+    const base = fround(f32[visit + 1]! + f32[(tables + TABLES_OFFSET) >>> 2]!);
+    const out = keys >>> 2;
+    const floor = (state + STATE_FLOOR) >>> 2;
+    let floorLow = u32[floor]!;
+    let floorHigh = u32[floor + 1]!;
+    let held = u32[(state + STATE_HELD) >>> 2]!;
     let least = integerThreshold(floorHigh, floorLow, base, scale);
     while (segment) {
-      const count = Atomics.load(i32, (segment + SEGMENT_COUNT) >>> 2);
+      const lanes = Atomics.load(i32, (segment + SEGMENT_COUNT) >>> 2);
       const capacity = u32[(segment + SEGMENT_BLOCKS) >>> 2]!;
       let codes = segment + SEGMENT_HEADER_BYTES;
       let biases = codes + capacity * blockBytes;
       const locals = (biases + (hasBias ? capacity * 64 : 0)) >>> 2;
-      for (let pos = 0; pos < count; pos += BLOCK_LANES, codes += blockBytes) {
+      for (let pos = 0; pos < lanes; pos += BLOCK_LANES, codes += blockBytes) {
         sumBlock(u8, codes, lut, blockBytes);
         if (hasBias) {
           subtractBiases(i16, biases >>> 1, biasBy);
@@ -114,7 +117,7 @@ export function scanLeaves(
         }
         for (let k = 0; k < BLOCK_LANES; k++) {
           const lane = pos + LANE_OF[k]!;
-          if (sums[k]! < least || lane >= count) continue;
+          if (sums[k]! < least || lane >= lanes) continue;
           const low = ~u32[locals + lane]! >>> 0;
           const high = highOfScore(fround(base + fround(sums[k]! * inverse)));
           if (high < floorHigh || (high === floorHigh && low <= floorLow)) continue;
@@ -129,11 +132,9 @@ export function scanLeaves(
           least = integerThreshold(floorHigh, floorLow, base, scale);
         }
       }
-      scanned += count;
+      u32[(state + STATE_CODES) >>> 2]! += lanes;
       segment = u32[(segment + SEGMENT_NEXT) >>> 2]!;
     }
+    u32[(state + STATE_HELD) >>> 2] = held;
   }
-  const codesAt = (state + STATE_CODES) >>> 2;
-  u32[codesAt] = u32[codesAt]! + scanned;
-  return compact(views, keys, held, limit, state + STATE_FLOOR);
 }

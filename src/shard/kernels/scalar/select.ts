@@ -120,3 +120,36 @@ export function compact(views: Views, keys: number, count: number, limit: number
   u32[(floor >>> 2) + 1] = u32[base + 2 * least + 1]!;
   return limit;
 }
+
+/**
+ * Keeps, of the keys u64 [count] that name the same vector, the greatest, in place; returns how many are left.
+ * table: u32 [entries], where entries is a power of two, above 1 and at least 2 x count.
+ */
+export function dropDuplicates(views: Views, keys: number, count: number, table: number, entries: number): number {
+  const { u32 } = views;
+  const base = keys >>> 2;
+  const slots = table >>> 2;
+  u32.fill(0, slots, slots + entries);
+  const mask = entries - 1;
+  const shift = Math.clz32(mask);
+  let kept = 0;
+  for (let i = 0; i < count; i++) {
+    const low = u32[base + 2 * i]!;
+    const high = u32[base + 2 * i + 1]!;
+    let place = Math.imul(~low, 0x9e3779b1) >>> shift;
+    for (;;) {
+      const seen = u32[slots + place]!;
+      if (seen === 0) {
+        put(u32, base, kept++, high, low);
+        u32[slots + place] = kept;
+        break;
+      }
+      if (u32[base + 2 * (seen - 1)] === low) {
+        if (below(u32, base, seen - 1, high, low)) put(u32, base, seen - 1, high, low);
+        break;
+      }
+      place = (place + 1) & mask;
+    }
+  }
+  return kept;
+}

@@ -2,7 +2,6 @@ import { highOfScore } from '../../../protocol/order.ts';
 import {
   BUFFER_SLACK,
   CODEC_INT8,
-  LEAF_ENTRY_BYTES,
   SEGMENT_BLOCKS,
   SEGMENT_COUNT,
   SEGMENT_HEADER_BYTES,
@@ -18,6 +17,9 @@ import {
   SHARD_SUBSPACES,
   STATE_CODES,
   STATE_FLOOR,
+  STATE_HELD,
+  TABLES_HEADER_BYTES,
+  VISIT_BYTES,
 } from '../../../protocol/shard-layout.ts';
 import type { Views } from '../../views.ts';
 import { compact } from './select.ts';
@@ -95,37 +97,38 @@ export function scanVectors(
   return compact(views, keys, held, limit, state + STATE_FLOOR);
 }
 
-/** Exact scores of all vectors in the chosen leaves; otherwise as scanVectors. For a tree without hashing. */
+/** Exact scores of all vectors in the visited leaves; otherwise as scanLeaves. For a tree without hashing. */
 export function scanLeafVectors(
   views: Views,
   shard: number,
-  query: number,
-  leaves: number,
-  numLeaves: number,
+  visits: number,
+  count: number,
   limit: number,
-  keys: number,
-  held: number,
-  state: number,
-): number {
+  tablesAt: number,
+  keysAt: number,
+): void {
   const { i32, u32 } = views;
   const heads = u32[(shard + SHARD_LEAVES) >>> 2]! >>> 2;
   const biasBytes = u32[(shard + SHARD_HAS_BIAS) >>> 2]! ? 64 : 0;
   const blockBytes = u32[(shard + SHARD_SUBSPACES) >>> 2]! * 16 + biasBytes;
-  const codesAt = (state + STATE_CODES) >>> 2;
-  for (let i = 0; i < numLeaves; i++) {
-    let segment = u32[heads + u32[(leaves + i * LEAF_ENTRY_BYTES) >>> 2]!]!;
+  for (let i = 0; i < count; i++) {
+    const visit = (visits + i * VISIT_BYTES) >>> 2;
+    let segment = u32[heads + u32[visit]!]!;
+    const state = u32[visit + 2]!;
+    const query = state + tablesAt + TABLES_HEADER_BYTES;
+    let held = u32[(state + STATE_HELD) >>> 2]!;
     while (segment) {
-      const count = Atomics.load(i32, (segment + SEGMENT_COUNT) >>> 2);
+      const lanes = Atomics.load(i32, (segment + SEGMENT_COUNT) >>> 2);
       const capacity = u32[(segment + SEGMENT_BLOCKS) >>> 2]!;
       const locals = (segment + SEGMENT_HEADER_BYTES + capacity * blockBytes) >>> 2;
-      for (let j = 0; j < count; j++) {
-        held = offer(views, shard, query, u32[locals + j]!, limit, keys, held, state);
+      for (let j = 0; j < lanes; j++) {
+        held = offer(views, shard, query, u32[locals + j]!, limit, state + keysAt, held, state);
       }
-      u32[codesAt] = u32[codesAt]! + count;
+      u32[(state + STATE_CODES) >>> 2]! += lanes;
       segment = u32[(segment + SEGMENT_NEXT) >>> 2]!;
     }
+    u32[(state + STATE_HELD) >>> 2] = held;
   }
-  return compact(views, keys, held, limit, state + STATE_FLOOR);
 }
 
 /** Replaces (any score, local) keys [count] by (exact score, row) keys, in place. */
