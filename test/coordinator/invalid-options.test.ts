@@ -29,6 +29,7 @@ const BAD_BUILD: Record<string, readonly unknown[]> = {
   'tree.spherical': NOT_BOOLEANS,
   'tree.minPartitionSize': NOT_COUNTS,
   'tree.seeding': ['k-means++', 0, null],
+  'tree.soarLambda': [-1, -1e-9, 101, 100.001, Number.NaN, Number.POSITIVE_INFINITY, 'x', '1', true, 2n, {}, []],
   hashing: [true, 1, null, []],
   'hashing.dimensionsPerBlock': [...NOT_COUNTS, 17],
   'hashing.anisotropicQuantizationThreshold': [-0.1, 1, 2, Number.NaN, Number.POSITIVE_INFINITY, '0.2', null],
@@ -84,11 +85,6 @@ describe('build', () => {
 
   it.each([null, 1, 'x', []])('refuses options that are %o', async (options) => {
     await expectInvalid('options', options, () => build(options));
-  });
-
-  it('refuses SOAR, which it does not know yet', async () => {
-    const error = await failureOf(build({ dimensions: 4, tree: { soarLambda: 1 } }));
-    expect(error).toMatchObject({ code: 'SCANNERY_NOT_SUPPORTED', option: 'tree.soarLambda', value: 1 });
   });
 
   it('refuses to store neither vectors nor codes', async () => {

@@ -166,15 +166,17 @@ it('fails a build whose thread dies, and leaves no thread behind', async () => {
   const { Threads } = await import('../../src/coordinator/threads.ts');
   const kernels = (await import('../../src/shard/kernels/load.ts')).loadKernels();
   const { createMemory, allocate } = await import('../../src/shard/arena.ts');
+  const { allocateLeafTables, assignScratchBytes } = await import('../../src/coordinator/leaf-tables.ts');
   const threads = new Threads(2);
   const memory = createMemory(0);
   const rows = allocate(memory, big.vectors.byteLength);
-  const [leaves, scores] = [allocate(memory, 4 * big.count), allocate(memory, 4 * big.count)];
-  const centroids = allocate(memory, 4000 * 64 * 4);
+  const [leaves, numLeaves] = [allocate(memory, 4 * big.count), 16_000];
+  const leafTables = allocateLeafTables(memory, numLeaves, 64);
+  const scratchBytes = assignScratchBytes(numLeaves, 64);
   const task = {
     kind: 'assign' as const,
-    ...{ kernels, memory, rows, count: big.count, stride: 64, rowsPerChunk: 8 },
-    ...{ chunks: big.count / 8, centroids, biases: allocate(memory, 16_000), numLeaves: 4000, leaves, scores },
+    ...{ kernels, memory, rows, count: big.count, stride: 64, rowsPerChunk: 8, chunks: big.count / 8 },
+    ...{ leafTables, leaves, scratch: allocate(memory, scratchBytes * 2), scratchBytes },
   } as const;
   await threads.runPhase({ ...task, chunks: 2 });
   const failure = failureOf(threads.runPhase(task));

@@ -17,7 +17,7 @@ describe('defaults', () => {
     });
     expect(resolveTreeOptions({})).toEqual({
       ...{ numLeaves: undefined, trainingSampleSize: 100_000, trainingIterations: 12, spherical: false },
-      ...{ minPartitionSize: 1, seeding: 'random', soarLambda: undefined },
+      ...{ minPartitionSize: 1, seeding: 'random', soarLambda: null },
     });
     expect(resolveHashingOptions({})).toEqual({
       ...{ dimensionsPerBlock: 2, anisotropicQuantizationThreshold: 0.2 },

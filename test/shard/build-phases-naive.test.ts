@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import { assignScratchBytes } from '../../src/coordinator/leaf-tables.ts';
 import { placeModel } from '../../src/coordinator/model.ts';
-import { CURSOR_DONE, CURSOR_NEXT } from '../../src/protocol/messages.ts';
+import { CURSOR_DONE, CURSOR_NEXT, type StagedLanes } from '../../src/protocol/messages.ts';
 import { METRIC_L2 } from '../../src/protocol/shard-layout.ts';
 import { runPhase } from '../../src/shard/build-phases.ts';
 import { loadKernels } from '../../src/shard/kernels/load.ts';
 import { newCursor } from '../support/in-process.ts';
-import { PhaseMemory } from '../support/phase-memory.ts';
+import { PhaseMemory, putLeafTables } from '../support/phase-memory.ts';
 import { Random } from '../support/random.ts';
 
 const kernels = loadKernels();
@@ -20,7 +21,6 @@ const rowOf = (rows: Float32Array, i: number): number[] => Array.from(rows.subar
 const rowsOf = (rows: Float32Array): number[][] =>
   Array.from({ length: rows.length / stride }, (_, i) => rowOf(rows, i));
 const distance = (a: number[], b: number[]): number => a.reduce((sum, x, j) => sum + (x - b[j]!) ** 2, 0);
-const halfNorms = (rows: number[][]) => Float32Array.from(rows, (row) => row.reduce((sum, x) => sum + x * x, 0) / 2);
 
 function nearest(row: number[], centroids: number[][]): number {
   const distances = centroids.map((centroid) => distance(row, centroid));
@@ -37,8 +37,8 @@ describe('assign', () => {
     cursor[CURSOR_NEXT] = firstChunk;
     const result = runPhase({
       ...({ kind: 'assign', kernels, cursor, chunks, memory: lab.memory, rowsPerChunk } as const),
-      ...{ rows: lab.put(rows), count, stride, centroids: lab.put(centroids), numLeaves: 40 },
-      ...{ biases: lab.put(halfNorms(rowsOf(centroids))), leaves, scores: lab.alloc(count * 4) },
+      ...{ rows: lab.put(rows), count, stride, leaves, leafTables: putLeafTables(lab, lab.put(centroids), 40, stride) },
+      ...{ scratch: lab.alloc(assignScratchBytes(40, stride)), scratchBytes: assignScratchBytes(40, stride) },
     });
     return { result, cursor, leaves: Array.from(lab.u32(leaves, count)) };
   };
@@ -160,29 +160,36 @@ describe('encode', () => {
   const [rows, centroids] = [sample(11, count), sample(12, 5)];
   const codebooks = Float32Array.from({ length: 4 * 2 * 16 }, (_, k) => ((k * 7) % 23) - 11);
 
-  function encode(numLeaves: number, hashing: boolean) {
+  function encode(numLeaves: number, hashing: boolean, soarLambda: number | null = null) {
     const lab = new PhaseMemory();
     const used = centroids.slice(0, numLeaves * stride);
     const shape = { stride, metric: METRIC_L2, numLeaves, blocks: 4, dimensionsPerBlock: 2, codebooks };
     const model = placeModel(lab.memory, { ...shape, centroids: used, mean: new Float32Array(stride) });
     const leafCounts = new Int32Array(new SharedArrayBuffer(numLeaves * 4));
-    const out = { leaves: lab.alloc(count * 4), codes: lab.alloc(count * 2), codeBiases: lab.alloc(count * 4) };
-    const scratchBytes = rowsPerChunk * 4 + 4 * 132 + 64;
+    const allocateLanes = (): StagedLanes => ({
+      ...{ leaves: lab.alloc(count * 4), codes: lab.alloc(count * 2), codeBiases: lab.alloc(count * 4) },
+    });
+    const [out, spilled] = [allocateLanes(), soarLambda === null ? null : allocateLanes()];
+    const scratchBytes = Math.max(assignScratchBytes(numLeaves, stride), 4 * 132 + 64);
+    const at = lab.put(used);
     const result = runPhase({
       ...({ kind: 'encode', kernels, cursor: newCursor(), chunks, memory: lab.memory, rowsPerChunk } as const),
-      ...{ rows: lab.put(rows), count, stride, model, numLeaves, leafCounts, weight: 0, hashing, codeBytes: 2 },
-      ...{ centroids: lab.put(used), biases: lab.put(halfNorms(rowsOf(used))), ...out },
+      ...{ rows: lab.put(rows), count, stride, model, leafCounts, weight: 0, hashing, codeBytes: 2 },
+      ...{ centroids: at, leafTables: putLeafTables(lab, at, numLeaves, stride), soarLambda },
+      ...{ lanes: out, spilled },
       ...{ scratch: lab.alloc(scratchBytes), scratchBytes },
     });
-    const leaves = Array.from(lab.u32(out.leaves, count));
-    const biases = Array.from(lab.f32(out.codeBiases, count));
-    return { result, leaves, leafCounts: Array.from(leafCounts), biases, codes: lab.u8(out.codes, count * 2) };
+    const read = (lanes: StagedLanes) => ({
+      leaves: Array.from(lab.u32(lanes.leaves, count)),
+      biases: Array.from(lab.f32(lanes.codeBiases, count)),
+      codes: lab.u8(lanes.codes, count * 2),
+    });
+    const second = spilled === null ? null : read(spilled);
+    return { result, ...read(out), leafCounts: Array.from(leafCounts), second };
   }
 
-  it('assigns every row, counts the rows of each leaf, and takes the nearest codes', () => {
-    const { result, leaves, leafCounts, biases, codes } = encode(5, true);
-    expect(leaves).toEqual(rowsOf(rows).map((row) => nearest(row, rowsOf(centroids))));
-    expect(leafCounts).toEqual([0, 1, 2, 3, 4].map((leaf) => leaves.filter((each) => each === leaf).length));
+  /** Each code must be that of the nearest centre to the residual, and its bias exact. */
+  function expectCodes(leaves: number[], codes: Uint8Array, biases: number[]): void {
     for (let i = 0; i < count; i++) {
       let bias = 0;
       for (let m = 0; m < 4; m++) {
@@ -195,7 +202,41 @@ describe('encode', () => {
       }
       expect(biases[i]).toBe(bias);
     }
+  }
+
+  it('assigns every row, counts the rows of each leaf, and takes the nearest codes', () => {
+    const { result, leaves, leafCounts, biases, codes } = encode(5, true);
+    expect(leaves).toEqual(rowsOf(rows).map((row) => nearest(row, rowsOf(centroids))));
+    expect(leafCounts).toEqual([0, 1, 2, 3, 4].map((leaf) => leaves.filter((each) => each === leaf).length));
+    expectCodes(leaves, codes, biases);
     expect(result).toEqual({ biasMinimum: Math.min(...biases), biasMaximum: Math.max(...biases) });
+  });
+
+  it('spills every row to a second leaf, with codes and a bias of its own there', () => {
+    const { result, leaves, leafCounts, biases, codes, second } = encode(5, true, 0);
+    const plain = encode(5, true);
+    expect({ leaves, leafCounts, biases, codes }).toEqual({
+      ...{ leaves: plain.leaves, leafCounts: plain.leafCounts, biases: plain.biases, codes: plain.codes },
+    });
+    const others = rowsOf(rows).map((row, i) => {
+      const distances = rowsOf(centroids).map((centroid, leaf) =>
+        leaf === leaves[i] ? Number.POSITIVE_INFINITY : distance(row, centroid),
+      );
+      return distances.indexOf(Math.min(...distances));
+    });
+    expect(second!.leaves).toEqual(others);
+    expectCodes(second!.leaves, second!.codes, second!.biases);
+    const all = [...biases, ...second!.biases];
+    expect(result).toEqual({ biasMinimum: Math.min(...all), biasMaximum: Math.max(...all) });
+  });
+
+  it('heeds lambda', () => {
+    const [zero, one] = [encode(5, false, 0), encode(5, false, 1)];
+    expect(one.leaves).toEqual(zero.leaves);
+    expect(one.second!.leaves).not.toEqual(zero.second!.leaves);
+    for (const [i, leaf] of one.second!.leaves.entries()) expect(leaf).not.toBe(one.leaves[i]);
+    expect(one.second!.codes).toEqual(new Uint8Array(count * 2));
+    expect(one.result).toEqual(NO_BIAS);
   });
 
   it('only assigns without hashing', () => {

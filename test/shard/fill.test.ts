@@ -9,6 +9,7 @@ import { Views } from '../../src/shard/views.ts';
 import { newCursor } from '../support/in-process.ts';
 import { PhaseMemory } from '../support/phase-memory.ts';
 import { Random } from '../support/random.ts';
+import { lanesOf, storedRows } from '../support/shard-contents.ts';
 import { planFor } from '../support/shard-plans.ts';
 
 const kernels = loadKernels();
@@ -29,9 +30,12 @@ function stageRows(from: number, to: number): StagedSegment & { lab: PhaseMemory
   return {
     ...{ lab, memory: lab.memory, firstRow: from, count: to - from },
     rows: lab.put(rows.slice(from * stride, to * stride)),
-    leaves: lab.put(leaves.slice(from, to)),
-    codes: lab.put(new Uint32Array(Uint8Array.from(packed).buffer)),
-    codeBiases: lab.put(biases.slice(from, to)),
+    lanes: {
+      leaves: lab.put(leaves.slice(from, to)),
+      codes: lab.put(new Uint32Array(Uint8Array.from(packed).buffer)),
+      codeBiases: lab.put(biases.slice(from, to)),
+    },
+    spilled: null,
   };
 }
 
@@ -47,48 +51,6 @@ function fill(plan: ShardPlan, numShards: number, cuts = [0, 70, count]): Views[
   runPhase({ kind: 'fill', kernels, cursor, chunks: numShards, shards, segments, plan });
   expect(cursor[CURSOR_DONE]).toBe(numShards);
   return shards.map((memory) => new Views(memory));
-}
-
-/** The rows of a shard in the order of their local numbers, and where each one's vector is. */
-function storedRows({ u32 }: Views, codec: number): { row: number; vector: number; scale: number }[] {
-  const field = (at: number): number => u32[(L.RESERVED_BYTES + at) >>> 2]!;
-  const perChunk = 2 ** field(L.SHARD_CHUNK_SHIFT);
-  return Array.from({ length: field(L.SHARD_COUNT) }, (_, local) => {
-    const chunk = u32[(field(L.SHARD_CHUNKS) >>> 2) + Math.floor(local / perChunk)]!;
-    const slot = local % perChunk;
-    const vectors = chunk + perChunk * (codec === L.CODEC_INT8 ? 8 : 4);
-    const scale = chunk + perChunk * 4 + slot * 4;
-    return { row: u32[(chunk >>> 2) + slot]!, vector: vectors + slot * field(L.SHARD_ROW_BYTES), scale };
-  });
-}
-
-interface Lane {
-  readonly local: number;
-  readonly codes: number[];
-  readonly bias: number;
-}
-
-/** The lanes of one leaf, read as shard-layout.ts says. */
-function lanesOf({ u32, u8, i16 }: Views, plan: ShardPlan, leaf: number): Lane[] {
-  const segment = u32[(u32[(L.RESERVED_BYTES + L.SHARD_LEAVES) >>> 2]! >>> 2) + leaf]!;
-  if (segment === 0) return [];
-  const capacity = u32[(segment + L.SEGMENT_BLOCKS) >>> 2]!;
-  const first = segment + L.SEGMENT_HEADER_BYTES;
-  const biasesAt = first + capacity * plan.subspaces * 16;
-  const locals = biasesAt + (plan.hasBias ? capacity * 64 : 0);
-  // Accumulator order: low nibbles' even lanes, their odd ones, then the high nibbles'.
-  const order = [0, 16].flatMap((half) =>
-    [0, 1].flatMap((odd) => Array.from({ length: 8 }, (_, i) => half + 2 * i + odd)),
-  );
-  return Array.from({ length: u32[(segment + L.SEGMENT_COUNT) >>> 2]! }, (_, position) => {
-    const [block, lane] = [Math.floor(position / 32), position % 32];
-    const byte = (m: number): number => u8[first + (block * plan.subspaces + m) * 16 + (lane % 16)]!;
-    return {
-      local: u32[(locals >>> 2) + position]!,
-      codes: Array.from({ length: plan.blocks }, (__, m) => (lane < 16 ? byte(m) & 15 : byte(m) >> 4)),
-      bias: plan.hasBias ? i16[(biasesAt >>> 1) + block * 32 + order.indexOf(lane)]! : 0,
-    };
-  });
 }
 
 describe('fill', () => {

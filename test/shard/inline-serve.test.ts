@@ -143,7 +143,7 @@ describe('a server', () => {
     const slot = served.enqueue(queries[3]!, served.request(6));
     served.server.drain();
     const right = served.result(slot);
-    served.slots.reset(slot);
+    served.slots.reset(slot, true);
     expect(served.word(slot, SLOT_RESULT_COUNT)).toBe(0);
     served.slots.enqueue(slot);
     served.server.drain();

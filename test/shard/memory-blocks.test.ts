@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Extents } from '../../src/coordinator/extents.ts';
 import { Fifo } from '../../src/coordinator/fifo.ts';
-import { ALIGNMENT, RESERVED_BYTES, TOP_WORD } from '../../src/protocol/shard-layout.ts';
+import { ALIGNMENT, RESERVED_BYTES, TOP_WORD, VISIT_BYTES } from '../../src/protocol/shard-layout.ts';
 import { align, allocate, createMemory, MAX_PAGES } from '../../src/shard/arena.ts';
 import { loadKernels } from '../../src/shard/kernels/load.ts';
 import { ShardScratch } from '../../src/shard/shard-scratch.ts';
@@ -87,21 +87,38 @@ describe('a fifo', () => {
   });
 });
 
-it('scratch grows when more is asked for, and stays when it is enough', () => {
-  const memory = createMemory(10);
-  const scratch = new ShardScratch(loadKernels(), memory);
-  scratch.reserve(100, 5, 20);
-  const { state, tables, leaves, keys, rowKeys } = scratch;
-  expect([state, tables, leaves, keys, rowKeys].toSorted((a, b) => a - b)).toEqual([
-    state,
-    tables,
-    leaves,
-    keys,
-    rowKeys,
-  ]);
-  scratch.reserve(50, 1, 1);
-  expect(scratch.keys).toBe(keys);
-  scratch.reserve(100, 5, 1000);
-  expect(scratch.keys).toBeGreaterThan(rowKeys);
-  expect(scratch.rowKeys - scratch.keys).toBeGreaterThanOrEqual(2 * 1000 * 8);
+describe('scratch', () => {
+  it('grows when more is asked for, and stays when it is enough', () => {
+    const scratch = new ShardScratch(loadKernels(), createMemory(10));
+    const size = { queries: 1, tablesBytes: 100, visits: 5, limit: 20 };
+    scratch.reserve(size);
+    const { visits, state, tables, keys, rowKeys } = scratch;
+    const places = [visits, state, tables, keys, rowKeys];
+    expect(places.toSorted((a, b) => a - b)).toEqual(places);
+    expect([tables - state, keys - state]).toEqual([scratch.tablesAt, scratch.keysAt]);
+    scratch.reserve({ queries: 1, tablesBytes: 50, visits: 1, limit: 1 });
+    expect(scratch.keys).toBe(keys);
+    scratch.reserve({ ...size, limit: 1000 });
+    expect(scratch.keys).toBeGreaterThan(rowKeys);
+    expect(scratch.rowKeys - scratch.keys).toBeGreaterThanOrEqual(2 * 1000 * 8);
+  });
+
+  it('keeps queries apart that are scanned together', () => {
+    const scratch = new ShardScratch(loadKernels(), createMemory(10));
+    const size = { queries: 3, tablesBytes: 100, visits: 60, limit: 20 };
+    scratch.reserve(size);
+    const places = [0, 1, 2].map((i) => {
+      scratch.use(i);
+      expect([scratch.tables - scratch.state, scratch.keys - scratch.state]).toEqual([
+        scratch.tablesAt,
+        scratch.keysAt,
+      ]);
+      return { from: scratch.state, to: scratch.rowKeys + size.limit * 8 };
+    });
+    expect(places[0]!.from).toBeGreaterThanOrEqual(scratch.visits + size.visits * VISIT_BYTES);
+    expect(places[1]!.from).toBeGreaterThanOrEqual(places[0]!.to);
+    expect(places[2]!.from).toBeGreaterThanOrEqual(places[1]!.to);
+    scratch.reserve({ ...size, queries: 1 });
+    expect(scratch.state).toBe(places[0]!.from);
+  });
 });

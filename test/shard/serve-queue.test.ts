@@ -45,7 +45,7 @@ async function sharesTaken(threads: number, requests: number): Promise<number[]>
 
 describe('the queue', () => {
   it('is taken in long runs at first and in single units at the end', async () => {
-    expect(await sharesTaken(1, 100)).toEqual([32, 32, 18, 9, 5, 2, 1, 1]);
+    expect(await sharesTaken(1, 100)).toEqual([50, 25, 13, 6, 3, 2, 1]);
   });
 
   it('is taken in smaller shares when more threads take from it', async () => {

@@ -58,10 +58,10 @@ export class InProcessIndex {
   }
 
   request(k: number, limit: number, numLeavesToSearch: number, exact = false): Request {
-    const { size, numLeaves } = this.data;
+    const { size, numLeaves, lanesPerVector } = this.data;
     const mode = searchMode(this.data, exact);
     const leaves = exact ? 0 : Math.min(numLeaves, numLeavesToSearch);
-    return { mode, k: Math.min(k, size), limit: Math.min(limit, size), numLeavesToSearch: leaves };
+    return { mode, k: Math.min(k, size), limit: Math.min(limit, size * lanesPerVector), numLeavesToSearch: leaves };
   }
 
   /** Takes a slot and queues a query; returns the slot. */

@@ -69,12 +69,12 @@ export class InlineServer {
   }
 
   request(k: number, { exact = false, limit = 4 * k, leaves = 4 } = {}): Request {
-    const { size, numLeaves } = this.data;
+    const { size, numLeaves, lanesPerVector } = this.data;
     return {
       mode: searchMode(this.data, exact),
       ...{
         k: Math.min(k, size),
-        limit: Math.min(size, limit),
+        limit: Math.min(size * lanesPerVector, limit),
         numLeavesToSearch: exact ? 0 : Math.min(leaves, numLeaves),
       },
     };

@@ -213,23 +213,6 @@ export function packCodes(codes: Uint8Array): Uint8Array {
   );
 }
 
-/** A search state with a floor, and a candidate buffer of the right size. */
-export function laySearch(arena: Arena, limit: number, floor = 0n): { keys: number; state: number } {
-  const state = arena.alloc(L.STATE_BYTES);
-  arena.u64(state + L.STATE_FLOOR, 1)[0] = floor;
-  arena.ignore(state + L.STATE_LANES, 64);
-  return { keys: arena.scratch(8 * (2 * limit + L.BUFFER_SLACK)), state };
-}
-
-export function layLeafList(arena: Arena, leaves: { leaf: number; base: number }[]): number {
-  const at = arena.alloc(leaves.length * L.LEAF_ENTRY_BYTES);
-  leaves.forEach(({ leaf, base }, i) => {
-    arena.u32(at + i * L.LEAF_ENTRY_BYTES, 1)[0] = leaf;
-    arena.f32(at + i * L.LEAF_ENTRY_BYTES + 4, 1)[0] = base;
-  });
-  return at;
-}
-
 export interface ModelSpec {
   numLeaves: number;
   stride: number;

@@ -1,4 +1,7 @@
+import { allocateLeafTables, packLeafTables } from '../../src/coordinator/leaf-tables.ts';
+import type { LeafTables } from '../../src/protocol/messages.ts';
 import { allocate, createMemory } from '../../src/shard/arena.ts';
+import { bindKernels, loadKernels } from '../../src/shard/kernels/load.ts';
 import { Views } from '../../src/shard/views.ts';
 
 /** A memory for build phases: things are put in and read back by pointer. */
@@ -29,4 +32,11 @@ export class PhaseMemory {
   u8(at: number, length: number): Uint8Array {
     return this.#views.refresh().u8.slice(at, at + length);
   }
+}
+
+/** Packs the centroids f32 [numLeaves x stride] at a pointer, as assignment wants them. */
+export function putLeafTables(lab: PhaseMemory, centroids: number, numLeaves: number, stride: number): LeafTables {
+  const tables = allocateLeafTables(lab.memory, numLeaves, stride);
+  packLeafTables(bindKernels(loadKernels(), lab.memory), tables, centroids, stride);
+  return tables;
 }

@@ -14,7 +14,7 @@ export function planFor(
   return {
     ...{ stride: 8, codec: CODEC_FLOAT32, metric: METRIC_DOT, numLeaves: counts.length },
     ...{ blocks, subspaces: Math.ceil(blocks / 2) * 2, codeBytes: Math.ceil(blocks / 2), leafCounts: counts },
-    ...{ hasBias: false, biasMinimum: 0, biasRange: 0 },
+    ...{ hasBias: false, biasMinimum: 0, biasRange: 0, spilledCounts: null },
     leafOwners: tree ? dealLeaves(counts, shards) : null,
     rowStarts: Array.from({ length: shards + 1 }, (_, s) => Math.floor((s * size) / shards)),
     ...rest,

@@ -1,16 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import * as L from '../../../src/protocol/shard-layout.ts';
-import {
-  COUNTS,
-  descending,
-  keyOf,
-  type LeafSpec,
-  layLeafList,
-  laySearch,
-  layShard,
-  onEveryTier,
-} from '../../support/kernel-memory.ts';
+import { COUNTS, descending, keyOf, type LeafSpec, layShard, onEveryTier } from '../../support/kernel-memory.ts';
 import { Random } from '../../support/random.ts';
+import { keptOf, laySearch, layVisits } from '../../support/search-memory.ts';
 
 const STRIDE = 8;
 
@@ -61,28 +53,45 @@ function deal(seed: number, ...sizes: number[]): number[][] {
   return sizes.map((size) => locals.splice(0, size));
 }
 
-function scan({ count, leaves, tables }: Scene, calls: Part[][], limit: number, floor = 0n) {
+interface Asked {
+  tables: Tables;
+  limit: number;
+  floor?: bigint;
+}
+
+/** Scans for several queries, each call visiting leaves for any of them; what each query has then. */
+function scanFor({ count, leaves }: Scene, asked: Asked[], calls: (Part & { query: number })[][]) {
   return onEveryTier((kernels, arena) => {
     const rows = new Float32Array(0);
     const codec = L.CODEC_NONE;
     const shard = layShard(kernels, arena, { rows, count, stride: STRIDE, codec, metric: 0, chunkShift: 5, leaves });
-    const at = arena.alloc(L.TABLES_HEADER_BYTES + STRIDE * 4 + tables.lut.length);
-    arena.f32(at + L.TABLES_INVERSE_SCALE, 1)[0] = tables.inverse;
-    arena.f32(at + L.TABLES_SCALE, 1)[0] = tables.scale;
-    arena.f32(at + L.TABLES_OFFSET, 1)[0] = tables.offset;
-    arena.u32(at + L.TABLES_BIAS_MULTIPLIER, 1)[0] = tables.biasMultiplier;
-    arena.u8(at + L.TABLES_HEADER_BYTES + STRIDE * 4, tables.lut.length).set(tables.lut);
-    const { keys, state } = laySearch(arena, limit, floor);
-    let held = 0;
+    const { limit } = asked[0]!;
+    const searches = asked.map(({ tables, floor }) => {
+      const search = laySearch(arena, limit, floor, L.TABLES_HEADER_BYTES + STRIDE * 4 + tables.lut.length);
+      const at = search.tables;
+      arena.f32(at + L.TABLES_INVERSE_SCALE, 1)[0] = tables.inverse;
+      arena.f32(at + L.TABLES_SCALE, 1)[0] = tables.scale;
+      arena.f32(at + L.TABLES_OFFSET, 1)[0] = tables.offset;
+      arena.u32(at + L.TABLES_BIAS_MULTIPLIER, 1)[0] = tables.biasMultiplier;
+      arena.u8(at + L.TABLES_HEADER_BYTES + STRIDE * 4, tables.lut.length).set(tables.lut);
+      return search;
+    });
     for (const parts of calls) {
-      held = kernels.scanLeaves(shard, at, layLeafList(arena, parts), parts.length, limit, keys, held, state);
+      const visits = parts.map(({ leaf, base, query }) => ({ leaf, base, state: searches[query]!.state }));
+      const { tablesAt, keysAt } = searches[0]!;
+      kernels.scanLeaves(shard, layVisits(arena, visits), visits.length, limit, tablesAt, keysAt);
     }
-    return {
-      kept: [...arena.u64(keys, held)],
-      floor: arena.u64(state + L.STATE_FLOOR, 1)[0]!,
-      codes: arena.u32(state + L.STATE_CODES, 1)[0]!,
-    };
+    return searches.map((search) => ({
+      kept: keptOf(kernels, arena, search, limit),
+      floor: arena.u64(search.state + L.STATE_FLOOR, 1)[0]!,
+      codes: arena.u32(search.state + L.STATE_CODES, 1)[0]!,
+    }));
   });
+}
+
+function scan(s: Scene, calls: Part[][], limit: number, floor = 0n) {
+  const visits = calls.map((parts) => parts.map((part) => ({ ...part, query: 0 })));
+  return scanFor(s, [{ tables: s.tables, limit, floor }], visits)[0]!;
 }
 
 /** The keys of all lanes of the parts, best first, by a plain sum over the LUT. */
@@ -164,6 +173,34 @@ describe.each(SHAPES)('scanLeaves of $subspaces subspaces (bias: $biased)', ({ s
       ];
       for (const limit of [1, 7, 100]) {
         expect(descending(scan(s, [parts], limit).kept)).toEqual(every(s, parts).slice(0, limit));
+      }
+    }
+  });
+
+  it('scans for several queries, leaf by leaf, as for each by itself', () => {
+    const sizes = [97, 0, 300, 33];
+    const scenes = [1, 2, 3].map((seed) => scene(seed, deal(13, ...sizes), subspaces, biased, 2));
+    // The same codes for all, with tables of their own.
+    const [s] = scenes;
+    const bases = scenes.map((_, query) => sizes.map((__, leaf) => new Random(10 * query + leaf).normal()));
+    const wanted = [
+      [0, 1, 2, 3],
+      [3, 2],
+      [2, 0],
+    ];
+    const visits = sizes.flatMap((_, leaf) =>
+      wanted.flatMap((leaves, query) => (leaves.includes(leaf) ? [{ leaf, base: bases[query]![leaf]!, query }] : [])),
+    );
+    for (const limit of [1, 7, 150, 500]) {
+      const floors = [0n, 0n, every({ ...s!, tables: scenes[2]!.tables }, [{ leaf: 2, base: bases[2]![2]! }])[40]!];
+      const asked = scenes.map(({ tables }, query) => ({ tables, limit, floor: floors[query]! }));
+      for (const calls of [[visits], [visits.slice(0, 4), visits.slice(4)]]) {
+        for (const [query, { kept, codes }] of scanFor(s!, asked, calls).entries()) {
+          const parts = wanted[query]!.map((leaf) => ({ leaf, base: bases[query]![leaf]! }));
+          const all = every({ ...s!, tables: scenes[query]!.tables }, parts).filter((key) => key > floors[query]!);
+          expect(descending(kept)).toEqual(all.slice(0, limit));
+          expect(codes).toBe(parts.reduce((sum, { leaf }) => sum + sizes[leaf]!, 0));
+        }
       }
     }
   });

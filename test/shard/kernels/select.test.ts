@@ -114,6 +114,82 @@ describe('compact', () => {
   });
 });
 
+/** What stays of keys: for each id, in the order of their first keys, the greatest. */
+function distinct(keys: Iterable<bigint>): bigint[] {
+  const best = new Map<bigint, bigint>();
+  for (const key of keys) {
+    const id = key & 0xffffffffn;
+    const held = best.get(id);
+    if (held === undefined || key > held) best.set(id, key);
+  }
+  return [...best.values()];
+}
+
+function dropDuplicates(keys: BigUint64Array, entries: number): bigint[] {
+  return onEveryTier((kernels, arena) => {
+    const at = arena.put(BigUint64Array.of(...keys, 99n));
+    // The table may hold anything; what follows it must stay.
+    const table = arena.put(new Uint32Array(entries + 4).fill(0xffffffff));
+    const kept = kernels.dropDuplicates(at, keys.length, table, entries);
+    expect([...arena.u32(table + entries * 4, 4)]).toEqual(new Array(4).fill(0xffffffff));
+    expect(arena.u64(at, keys.length + 1)[keys.length]).toBe(99n);
+    return [...arena.u64(at, kept)];
+  });
+}
+
+describe('dropDuplicates', () => {
+  const tableFor = (count: number): number => 2 ** Math.ceil(Math.log2(2 * Math.max(1, count)));
+
+  it.each(SIZES)('keeps the greatest key of each id among %i', (count) => {
+    const random = new Random(count);
+    const few = [1, 2, 9, Math.max(1, count >> 1)].map((most) =>
+      BigUint64Array.from({ length: count }, () => keyOf(random.int(-2, 2), random.int(0, most))),
+    );
+    for (const keys of [...inputs(count), ...few]) {
+      for (const entries of [tableFor(count), 8 * tableFor(count)]) {
+        expect(dropDuplicates(keys, entries)).toEqual(distinct(keys));
+      }
+    }
+  });
+
+  it.each([1, 2, 4, 16, 64, 1024])('keeps %i keys of as many ids, in a table of just twice as many', (count) => {
+    const random = new Random(count);
+    const keys = BigUint64Array.from({ length: count }, (_, i) => keyOf(random.normal(), 7 * i));
+    expect(dropDuplicates(keys, 2 * count)).toEqual([...keys]);
+  });
+
+  it.each([1, 2, 3, 97, 128])('keeps one of %i keys of the same id', (count) => {
+    const random = new Random(count);
+    for (const id of [0, 1, 2 ** 31, 2 ** 32 - 1]) {
+      const keys = BigUint64Array.from({ length: count }, () => keyOf(random.normal(), id));
+      expect(dropDuplicates(keys, tableFor(count))).toEqual(descending(keys).slice(0, 1));
+      expect(dropDuplicates(keys.fill(keys[0]!), tableFor(count))).toEqual([keys[0]]);
+    }
+  });
+
+  it('leaves no keys at all alone', () => {
+    for (const entries of [2, 32]) expect(dropDuplicates(new BigUint64Array(0), entries)).toEqual([]);
+  });
+
+  it('tells apart ids that hash to the same place, at the end of the table too', () => {
+    const [count, entries] = [16, 32];
+    const places = new Map<number, number[]>();
+    for (let id = 0; id < 5000; id++) {
+      const place = Math.imul(id, 0x9e3779b1) >>> 27;
+      places.set(place, [...(places.get(place) ?? []), id]);
+    }
+    expect(places.size).toBe(entries);
+    for (const place of [0, 13, entries - 1]) {
+      const ids = places.get(place)!.slice(0, count);
+      expect(ids).toHaveLength(count);
+      const once = BigUint64Array.from(ids, (id) => keyOf(1, id));
+      expect(dropDuplicates(once, entries)).toEqual([...once]);
+      const twice = BigUint64Array.from({ length: count }, (_, i) => keyOf(i % 5, ids[(i * 3) % 7]!));
+      expect(dropDuplicates(twice, entries)).toEqual(distinct(twice));
+    }
+  });
+});
+
 describe('keys', () => {
   it('sort by score descending, then by id ascending, whatever the signs', () => {
     const scores = [-Infinity, -1e17, -2, -1.5, -1e-40, 0, 1e-40, 1e-3, 1, 1.5, 1e17, Infinity].map(Math.fround);

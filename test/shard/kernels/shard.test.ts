@@ -8,6 +8,7 @@ import {
   STATE_BYTES,
   STATE_CODES,
   STATE_FLOOR,
+  TABLES_HEADER_BYTES,
 } from '../../../src/protocol/shard-layout.ts';
 import {
   COUNTS,
@@ -16,8 +17,6 @@ import {
   idOf,
   keyOf,
   type LeafSpec,
-  layLeafList,
-  laySearch,
   layShard,
   onEveryTier,
   rowOf,
@@ -25,6 +24,7 @@ import {
   strideOf,
 } from '../../support/kernel-memory.ts';
 import { Random } from '../../support/random.ts';
+import { keptOf, laySearch, layVisits } from '../../support/search-memory.ts';
 
 const CODECS = { float32: CODEC_FLOAT32, bfloat16: CODEC_BFLOAT16, int8: CODEC_INT8 };
 const METRICS = { dot: METRIC_DOT, l2: METRIC_L2 };
@@ -230,13 +230,16 @@ describe.each(KINDS)('scanLeafVectors of $codecName by $metricName', (kind) => {
       ] as const) {
         const { kept, codes } = onEveryTier((kernels, arena) => {
           const shard = layShard(kernels, arena, { ...spec, leaves });
-          const list = layLeafList(
+          const search = laySearch(arena, limit, floor, TABLES_HEADER_BYTES + query.byteLength);
+          const { state, tablesAt, keysAt } = search;
+          arena.f32(search.tables + TABLES_HEADER_BYTES, query.length).set(query);
+          const visits = layVisits(
             arena,
-            chosen.map((leaf) => ({ leaf, base: 0 })),
+            chosen.map((leaf) => ({ leaf, base: 0, state })),
           );
-          const { keys, state } = laySearch(arena, limit, floor);
-          const held = kernels.scanLeafVectors(shard, arena.put(query), list, chosen.length, limit, keys, 0, state);
-          return { kept: [...arena.u64(keys, held)], codes: arena.u32(state + STATE_CODES, 1)[0]! };
+          kernels.scanLeafVectors(shard, visits, chosen.length, limit, tablesAt, keysAt);
+          const kept = keptOf(kernels, arena, search, limit);
+          return { kept, codes: arena.u32(state + STATE_CODES, 1)[0]! };
         });
         const locals = chosen.flatMap((leaf) => members[leaf]!);
         expect(descending(kept)).toEqual(best(spec, query, locals, limit, floor));

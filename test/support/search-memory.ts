@@ -1,0 +1,39 @@
+import * as L from '../../src/protocol/shard-layout.ts';
+import type { Kernels } from '../../src/shard/kernels/kernels.ts';
+import type { Arena } from './kernel-memory.ts';
+
+/** What one query has in a shard's memory. `tablesAt` and `keysAt`: bytes from its state to its tables and its candidates. */
+export interface Search {
+  state: number;
+  tables: number;
+  keys: number;
+  tablesAt: number;
+  keysAt: number;
+}
+
+/** A search state with a floor, tables, and a candidate buffer of the right size. */
+export function laySearch(arena: Arena, limit: number, floor = 0n, tablesBytes = 0): Search {
+  const state = arena.alloc(L.STATE_BYTES);
+  arena.u64(state + L.STATE_FLOOR, 1)[0] = floor;
+  arena.ignore(state + L.STATE_LANES, 64);
+  const tables = arena.alloc(tablesBytes);
+  const keys = arena.scratch(8 * (2 * limit + L.BUFFER_SLACK));
+  return { state, tables, keys, tablesAt: tables - state, keysAt: keys - state };
+}
+
+/** Cuts what a scan of leaves has kept back to the limit; returns it. */
+export function keptOf(kernels: Kernels, arena: Arena, { state, keys }: Search, limit: number): bigint[] {
+  const held = arena.u32(state + L.STATE_HELD, 1)[0]!;
+  return [...arena.u64(keys, kernels.compact(keys, held, limit, state + L.STATE_FLOOR))];
+}
+
+export function layVisits(arena: Arena, visits: { leaf: number; base: number; state: number }[]): number {
+  const at = arena.alloc(visits.length * L.VISIT_BYTES);
+  visits.forEach(({ leaf, base, state }, i) => {
+    const visit = at + i * L.VISIT_BYTES;
+    arena.u32(visit, 1)[0] = leaf;
+    arena.f32(visit + 4, 1)[0] = base;
+    arena.u32(visit + 8, 1)[0] = state;
+  });
+  return at;
+}
