@@ -60,7 +60,7 @@ export async function buildIndex(staging: Staging, context: BuildContext): Promi
   const control = createMemory(0);
   const hasModel = config.tree !== false || config.hashing !== false;
   const model = hasModel ? await trainModel(staging, config, context) : null;
-  const pointer = model === null ? 0 : placeModel(control, model);
+  const pointer = model === null ? 0 : placeModel(control, model, true);
   const staged = segments.map((segment) => stage(segment, model, stride));
   const leafCounts = new Int32Array(new SharedArrayBuffer((model?.numLeaves ?? 0) * 4));
   const bias = model === null ? null : await encode(staging, staged, model, config, leafCounts, context);
