@@ -23,7 +23,7 @@ function prepare(model: ModelSpec, query: Float32Array, wanted: number): Prepare
     const lut = tables + L.TABLES_HEADER_BYTES + model.stride * 4;
     arena.u8(lut, subspaces * 16).fill(0xee);
     const leaves = arena.alloc(wanted * L.LEAF_ENTRY_BYTES);
-    const scratch = arena.scratch(prepareScratchBytes(model));
+    const scratch = arena.alloc(prepareScratchBytes(model));
     kernels.prepareQuery(header, tables, leaves, wanted, scratch);
     return {
       leaves: Array.from({ length: wanted }, (_, i) => ({

@@ -18,7 +18,7 @@ function choose(model: ModelSpec, query: Float32Array, wanted: number, routed = 
     const tables = arena.alloc(L.TABLES_HEADER_BYTES + model.stride * 4 + subspacesOf(model) * 16);
     arena.f32(tables + L.TABLES_HEADER_BYTES, model.stride).set(query);
     const leaves = arena.alloc(wanted * L.LEAF_ENTRY_BYTES);
-    const scratch = arena.scratch(prepareScratchBytes(model));
+    const scratch = arena.alloc(prepareScratchBytes(model));
     const behind = arena.alloc(64);
     arena.u8(behind, 64).fill(0xee);
     kernels.prepareQuery(header, tables, leaves, wanted, scratch);

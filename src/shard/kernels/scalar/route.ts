@@ -132,11 +132,11 @@ function gather(
   const counts = buckets >>> 2;
   u32.fill(0, counts, counts + ROUTE_BUCKETS);
   const by = fround(ROUTE_BUCKETS / range);
-  for (let i = 0; i < numLeaves; i++) {
+  for (let i = 0; i < Math.ceil(numLeaves / 4) * 4; i++) {
     const below = fround(best - f32[from + i]!);
     const bucket = Math.min(Math.trunc(fround(below * by)), ROUTE_BUCKETS - 1);
     i32[from + i] = bucket;
-    u32[counts + bucket]!++;
+    if (i < numLeaves) u32[counts + bucket]!++;
   }
   let limit = 0;
   for (let held = u32[counts]!; held < wanted; held += u32[counts + limit]!) limit++;
