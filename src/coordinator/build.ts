@@ -57,7 +57,7 @@ export async function buildIndex(staging: Staging, context: BuildContext): Promi
   const control = createMemory(0);
   const hasModel = config.tree !== false || config.hashing !== false;
   const model = hasModel ? await trainModel(staging, config, context) : null;
-  const pointer = model === null ? 0 : placeModel(control, model);
+  const pointer = model === null ? 0 : placeModel(control, model, true);
   const soarLambda = model === null || model.numLeaves < 2 || config.tree === false ? null : config.tree.soarLambda;
   const spills = soarLambda !== null;
   const staged = segments.map((segment) => stage(segment, model, spills, stride, context.kernels));

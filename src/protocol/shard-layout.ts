@@ -86,4 +86,20 @@ export const MODEL_ENTRY_MAX = 36; // largest LUT entry
 export const MODEL_METRIC = 40;
 export const MODEL_BIAS_MINIMUM = 44; // f32: bias that code 0 stands for
 export const MODEL_BIAS_RANGE = 48; // f32: bias that code 32767 adds to it
+export const MODEL_ROUTES = 52; // pointer: groups of ROUTE_LANES quantized centroids; 0 if there are none
 export const MODEL_HEADER_BYTES = 64;
+
+/**
+ * A group of quantized centroids: per lane an f32 scale, then an f32 bias to subtract, then i8 [stride / 2][lanes][2], so that
+ * a centroid's number is code x scale. Lanes past the last leaf repeat it.
+ */
+export const ROUTE_LANES = 16;
+export const ROUTE_BIASES = 64;
+export const ROUTE_CODES = 128;
+/** Leaves are chosen by codes first when at least this many times as many exist. */
+export const ROUTE_LEAST_SHARE = 4;
+/** Leaves beyond those wanted that are scored from the centroids, at least: so many, and one for so many wanted. */
+export const ROUTE_MARGIN = 4;
+export const ROUTE_MARGIN_SHARE = 16;
+/** Ranges of score that leaves are counted by. */
+export const ROUTE_BUCKETS = 256;
