@@ -60,7 +60,10 @@ export const TABLES_HEADER_BYTES = 32;
 export const STATE_FLOOR = 0; // u64 key: candidates below it can't matter
 export const STATE_CODES = 8; // u32: codes scanned so far
 export const STATE_LANES = 16; // 64 bytes of scratch for the lanes of one block
-export const STATE_BYTES = 80;
+export const STATE_HISTOGRAM = 80; // u32 [HISTOGRAM_BUCKETS], scratch of scanLeaves
+export const STATE_BYTES = 1104;
+/** Buckets of scores, of which the first half covers the candidates that are held when counting starts. */
+export const HISTOGRAM_BUCKETS = 256;
 /** Free entries that a candidate buffer needs beyond its limit, so that a whole block always fits. */
 export const BUFFER_SLACK = 64;
 

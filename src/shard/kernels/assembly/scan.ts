@@ -1,10 +1,11 @@
 import {
   BLOCK_LANES, BUFFER_SLACK, LEAF_ENTRY_BYTES, SEGMENT_BLOCKS, SEGMENT_COUNT, SEGMENT_HEADER_BYTES, SEGMENT_NEXT,
-  SHARD_HAS_BIAS, SHARD_LEAVES, SHARD_STRIDE, SHARD_SUBSPACES, STATE_CODES, STATE_FLOOR, STATE_LANES,
+  SHARD_HAS_BIAS, SHARD_LEAVES, SHARD_STRIDE, SHARD_SUBSPACES, STATE_CODES, STATE_FLOOR, STATE_HISTOGRAM, STATE_LANES,
   TABLES_BIAS_MULTIPLIER, TABLES_HEADER_BYTES, TABLES_INVERSE_SCALE, TABLES_OFFSET, TABLES_SCALE,
 } from "../../../protocol/shard-layout";
+import { bucketOf, compactBelow, fitBuckets, keepFrom, keyBelow } from "./histogram";
 import { keyOf, scoreOf } from "./order";
-import { compact } from "./select";
+import { compact, smallest } from "./select";
 
 // @ts-ignore: decorator
 @inline function lookup(table: v128, index: v128): v128 {
@@ -16,21 +17,6 @@ import { compact } from "./select";
 // A 16-bit shift and a mask: the engine makes an 8-bit shift of five instructions.
 // @ts-ignore: decorator
 @inline function high(codes: v128, nibble: v128): v128 { return v128.and(i16x8.shr_u(codes, 4), nibble); }
-
-// @ts-ignore: decorator
-@inline function emit(mask: i32, sums: usize, first: i32, pos: i32, count: i32, locals: usize, base: f32, inverse: f32, floor: u64, keys: usize, held: i32): i32 {
-  while (mask) {
-    const j = ctz(mask);
-    mask &= mask - 1;
-    const lane = pos + first + (j << 1);
-    if (lane >= count) continue;
-    const score = base + <f32>load<i16>(sums + (<usize>j << 1)) * inverse;
-    const key = keyOf(score, load<u32>(locals + (<usize>lane << 2)));
-    store<u64>(keys + (<usize>held << 3), key);
-    held += i32(key > floor);
-  }
-  return held;
-}
 
 // The integer threshold only has to be safe: no lane whose score reaches `floor` may fall below it, however the float
 // arithmetic of its score is rounded. Hence the margin, which grows with the magnitudes that are added.
@@ -55,10 +41,12 @@ export function scanLeaves(shard: usize, tables: usize, leaves: usize, numLeaves
   const inverse = load<f32>(tables, TABLES_INVERSE_SCALE), scale = load<f32>(tables, TABLES_SCALE), offset = load<f32>(tables, TABLES_OFFSET);
   const biasBy = i16x8.splat(<i16>load<i32>(tables, TABLES_BIAS_MULTIPLIER));
   const nibble = i8x16.splat(0x0f);
-  const sums = state + STATE_LANES;
+  const sums = state + STATE_LANES, counts = state + STATE_HISTOGRAM;
   const full = 2 * limit + BUFFER_SLACK - BLOCK_LANES;
   let floor = load<u64>(state, STATE_FLOOR);
   let scanned: u32 = 0;
+  // Candidates above bucket `edge` of the counts; the buckets are chosen, and `edge` leaves -1, when `limit` are held.
+  let above = held, edge = -1, low: f32 = 0, perScore: f32 = 0;
 
   for (let i = 0; i < numLeaves; i++) {
     const entry = leaves + <usize>i * LEAF_ENTRY_BYTES;
@@ -106,14 +94,40 @@ export function scanLeaves(shard: usize, tables: usize, leaves: usize, numLeaves
         const g0 = i16x8.ge_s(a0, t), g1 = i16x8.ge_s(a1, t), g2 = i16x8.ge_s(a2, t), g3 = i16x8.ge_s(a3, t);
         if (v128.any_true(v128.or(v128.or(g0, g1), v128.or(g2, g3)))) {
           v128.store(sums, a0); v128.store(sums, a1, 16); v128.store(sums, a2, 32); v128.store(sums, a3, 48);
-          held = emit(i16x8.bitmask(g0), sums, 0, pos, count, locals, base, inverse, floor, keys, held);
-          held = emit(i16x8.bitmask(g1), sums + 16, 1, pos, count, locals, base, inverse, floor, keys, held);
-          held = emit(i16x8.bitmask(g2), sums + 32, 16, pos, count, locals, base, inverse, floor, keys, held);
-          held = emit(i16x8.bitmask(g3), sums + 48, 17, pos, count, locals, base, inverse, floor, keys, held);
-          if (held > full) {
-            held = compact(keys, held, limit, state + STATE_FLOOR);
-            floor = load<u64>(state, STATE_FLOOR);
+          let mask = i8x16.bitmask(i8x16.narrow_i16x8_s(g0, g1)) | (i8x16.bitmask(i8x16.narrow_i16x8_s(g2, g3)) << 16);
+          while (mask) {
+            const k = ctz(mask);
+            mask &= mask - 1;
+            const lane = pos + (k & 16) + ((k & 7) << 1) + ((k >> 3) & 1);
+            if (lane >= count) continue;
+            const score = base + <f32>load<i16>(sums + (<usize>k << 1)) * inverse;
+            const key = keyOf(score, load<u32>(locals + (<usize>lane << 2)));
+            store<u64>(keys + (<usize>held << 3), key);
+            const passes = i32(key > floor), bucket = bucketOf(score, low, perScore);
+            const at = counts + (<usize>bucket << 2);
+            store<i32>(at, load<i32>(at) + passes);
+            held += passes;
+            above += passes & i32(bucket > edge);
+          }
+          if (above >= limit) {
+            if (edge < 0) {
+              low = scoreOf(smallest(keys, held));
+              perScore = fitBuckets(keys, held, low, scale, counts);
+              above = held;
+            }
+            while (above >= limit) above -= load<i32>(counts + (<usize>++edge << 2));
+            floor = max(floor, keyBelow(edge, low, perScore));
             least = integerThreshold(floor, base, scale);
+          }
+          if (held > full) {
+            held = keepFrom(keys, held, floor);
+            if (held > full - (limit >> 1)) {
+              held = compact(keys, held, limit, state + STATE_FLOOR);
+              floor = load<u64>(state, STATE_FLOOR);
+              least = integerThreshold(floor, base, scale);
+              above = held;
+              edge = -1;
+            }
           }
         }
       }
@@ -122,5 +136,6 @@ export function scanLeaves(shard: usize, tables: usize, leaves: usize, numLeaves
     }
   }
   store<u32>(state, load<u32>(state, STATE_CODES) + scanned, STATE_CODES);
-  return compact(keys, held, limit, state + STATE_FLOOR);
+  held = keepFrom(keys, held, floor);
+  return compactBelow(keys, held, limit, state + STATE_FLOOR, keyBelow(edge + 1, low, perScore));
 }

@@ -13,6 +13,7 @@ import {
   SHARD_SUBSPACES,
   STATE_CODES,
   STATE_FLOOR,
+  STATE_HISTOGRAM,
   TABLES_BIAS_MULTIPLIER,
   TABLES_HEADER_BYTES,
   TABLES_INVERSE_SCALE,
@@ -20,7 +21,8 @@ import {
   TABLES_SCALE,
 } from '../../../protocol/shard-layout.ts';
 import type { Views } from '../../views.ts';
-import { compact } from './select.ts';
+import { bucketOf, compactBelow, fitBuckets, highBelow, keepFrom } from './histogram.ts';
+import { compact, smallest } from './select.ts';
 
 const fround = Math.fround;
 const MARGIN = 4.76837158203125e-7;
@@ -93,6 +95,12 @@ export function scanLeaves(
   let floorLow = u32[floor]!;
   let floorHigh = u32[floor + 1]!;
   let scanned = 0;
+  // Candidates above bucket `edge` of the counts; the buckets are chosen, and `edge` leaves -1, when `limit` are held.
+  const counts = (state + STATE_HISTOGRAM) >>> 2;
+  let above = held;
+  let edge = -1;
+  let start = 0;
+  let perScore = 0;
 
   for (let i = 0; i < numLeaves; i++) {
     const entry = (leaves + i * LEAF_ENTRY_BYTES) >>> 2;
@@ -112,21 +120,48 @@ export function scanLeaves(
           subtractBiases(i16, biases >>> 1, biasBy);
           biases += 64;
         }
+        let reached = false;
         for (let k = 0; k < BLOCK_LANES; k++) {
+          if (sums[k]! < least) continue;
+          reached = true;
           const lane = pos + LANE_OF[k]!;
-          if (sums[k]! < least || lane >= count) continue;
+          if (lane >= count) continue;
+          const score = fround(base + fround(sums[k]! * inverse));
           const low = ~u32[locals + lane]! >>> 0;
-          const high = highOfScore(fround(base + fround(sums[k]! * inverse)));
-          if (high < floorHigh || (high === floorHigh && low <= floorLow)) continue;
+          const high = highOfScore(score);
           u32[out + 2 * held] = low;
           u32[out + 2 * held + 1] = high;
+          if (high < floorHigh || (high === floorHigh && low <= floorLow)) continue;
           held++;
+          const bucket = bucketOf(score, start, perScore);
+          u32[counts + bucket]!++;
+          if (bucket > edge) above++;
+        }
+        if (!reached) continue;
+        if (above >= limit) {
+          if (edge < 0) {
+            start = scoreOfHigh(u32[out + 2 * smallest(u32, out, held) + 1]!);
+            perScore = fitBuckets(views, keys, held, start, scale, state + STATE_HISTOGRAM);
+            above = held;
+          }
+          while (above >= limit) above -= u32[counts + ++edge]!;
+          const high = highBelow(edge, start, perScore);
+          if (high >= floorHigh && high > 0) {
+            floorHigh = high;
+            floorLow = 0xffffffff;
+          }
+          least = integerThreshold(floorHigh, floorLow, base, scale);
         }
         if (held > full) {
-          held = compact(views, keys, held, limit, state + STATE_FLOOR);
-          floorLow = u32[floor]!;
-          floorHigh = u32[floor + 1]!;
-          least = integerThreshold(floorHigh, floorLow, base, scale);
+          held = keepFrom(views, keys, held, floorHigh, floorLow);
+          if (held > full - (limit >> 1)) {
+            held = compact(views, keys, held, limit, state + STATE_FLOOR);
+            floorLow = u32[floor]!;
+            floorHigh = u32[floor + 1]!;
+            least = integerThreshold(floorHigh, floorLow, base, scale);
+            above = held;
+            edge = -1;
+          }
         }
       }
       scanned += count;
@@ -135,5 +170,6 @@ export function scanLeaves(
   }
   const codesAt = (state + STATE_CODES) >>> 2;
   u32[codesAt] = u32[codesAt]! + scanned;
-  return compact(views, keys, held, limit, state + STATE_FLOOR);
+  held = keepFrom(views, keys, held, floorHigh, floorLow);
+  return compactBelow(views, keys, held, limit, state + STATE_FLOOR, highBelow(edge + 1, start, perScore));
 }
