@@ -62,7 +62,14 @@ export const STATE_FLOOR = 0; // u64 key: candidates below it can't matter
 export const STATE_CODES = 8; // u32: codes scanned so far
 export const STATE_HELD = 12; // u32: candidates in the buffer
 export const STATE_LANES = 16; // 64 bytes of scratch for the lanes of one block
-export const STATE_BYTES = 80;
+export const STATE_ABOVE = 80; // i32: candidates above the edge
+export const STATE_EDGE = 84; // i32: buckets below the floor, or 0 while none are chosen
+export const STATE_LOW = 88; // f32: score at which buckets begin
+export const STATE_PER_SCORE = 92; // f32: buckets per unit of score
+export const STATE_HISTOGRAM = 96; // u32 [HISTOGRAM_BUCKETS]: candidates in each
+export const STATE_BYTES = 1120;
+/** Buckets of scores, of which the first half covers the candidates that are held when counting starts. */
+export const HISTOGRAM_BUCKETS = 256;
 /** Free entries that a candidate buffer needs beyond its limit, so that a whole block always fits. */
 export const BUFFER_SLACK = 64;
 
