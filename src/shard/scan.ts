@@ -81,7 +81,9 @@ export class ShardScanner {
 
   /** Slots like this one that may be scanned together at the most. */
   groupLimit(slot: number): number {
-    const bytes = this.#tablesBytes + this.#control.i32[slot + SLOT_LIMIT]! * 24;
+    const { i32 } = this.#control;
+    const visits = i32[slot + SLOT_LEAVES_TO_SEARCH]! * VISIT_BYTES;
+    const bytes = this.#tablesBytes + i32[slot + SLOT_LIMIT]! * 24 + visits;
     return Math.floor(GROUP_BYTES / (bytes * this.#shards.length));
   }
 
