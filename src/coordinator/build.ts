@@ -57,7 +57,8 @@ export async function buildIndex(staging: Staging, context: BuildContext): Promi
   const control = createMemory(0);
   const hasModel = config.tree !== false || config.hashing !== false;
   const model = hasModel ? await trainModel(staging, config, context) : null;
-  const pointer = model === null ? 0 : placeModel(control, model);
+  const pointer = model === null ? 0 : placeModel(control, model, true);
+  // A single leaf leaves nothing to spill to.
   const soarLambda = model === null || model.numLeaves < 2 || config.tree === false ? null : config.tree.soarLambda;
   const spills = soarLambda !== null;
   const staged = segments.map((segment) => stage(segment, model, spills, stride, context.kernels));
@@ -132,6 +133,8 @@ type Staged = StagedSegment & {
   readonly leafTables: LeafTables;
 };
 
+const NO_LANES: StagedLanes = { leaves: 0, codes: 0, codeBiases: 0 };
+
 /** Puts the model, and room for what encoding yields, beside the rows of a segment. */
 function stage(segment: Segment, model: Model | null, spills: boolean, stride: number, source: KernelSource): Staged {
   const { memory, firstRow, count, rows } = segment;
@@ -152,7 +155,7 @@ function stage(segment: Segment, model: Model | null, spills: boolean, stride: n
   }
   return {
     ...{ memory, firstRow, count, rows, centroids, leafTables },
-    lanes: lanes(),
+    lanes: model === null ? NO_LANES : lanes(),
     spilled: spills ? lanes() : null,
     model: model === null ? 0 : placeModel(memory, model),
   };

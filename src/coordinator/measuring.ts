@@ -36,7 +36,14 @@ export async function tuneIndex(index: Measured, options: TuneOptions): Promise<
   let tried = 0;
   const { best, frontier } = await findKnobs(
     {
-      ...{ k, truth, signal, size: data.size, numLeaves: Math.max(1, data.numLeaves) },
+      ...{
+        k,
+        truth,
+        signal,
+        size: data.size,
+        lanes: data.size * data.lanesPerVector,
+        numLeaves: Math.max(1, data.numLeaves),
+      },
       reorders: data.config.hashing !== false,
       ascending: data.metric === 'squared_l2',
       search: async (knobs) => {

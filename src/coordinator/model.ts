@@ -14,8 +14,12 @@ import {
   MODEL_MEAN,
   MODEL_METRIC,
   MODEL_NUM_LEAVES,
+  MODEL_ROUTES,
   MODEL_STRIDE,
   MODEL_SUBSPACES,
+  ROUTE_BIASES,
+  ROUTE_CODES,
+  ROUTE_LANES,
 } from '../protocol/shard-layout.ts';
 import { align, allocate } from '../shard/arena.ts';
 import { Views } from '../shard/views.ts';
@@ -53,34 +57,47 @@ export function largestEntry(subspaces: number): number {
   return Math.min(63, Math.floor(32767 / Math.max(1, subspaces)));
 }
 
-/** Writes the model into a memory, in the layout that kernels read; returns the pointer to its header. */
-export function placeModel(memory: WebAssembly.Memory, model: Model): number {
+/** Fewer leaves are scored as fast without codes. */
+const LEAST_ROUTED_LEAVES = 64;
+
+/**
+ * Writes the model into a memory, in the layout that kernels read; returns the pointer to its header. Only one that answers
+ * queries needs the quantized centroids.
+ */
+export function placeModel(memory: WebAssembly.Memory, model: Model, forQueries = false): number {
   const { stride, numLeaves, blocks } = model;
   const subspaces = paddedSubspaces(blocks);
-  const parts = [numLeaves * stride * 4, numLeaves * 4, stride * 4, blocks * model.dimensionsPerBlock * 64];
+  const biases = centroidBiases(model);
+  const routes = forQueries && numLeaves >= LEAST_ROUTED_LEAVES ? quantizeCentroids(model, biases) : new Uint8Array(0);
+  const parts = [
+    ...[numLeaves * stride * 4, numLeaves * 4, stride * 4, blocks * model.dimensionsPerBlock * 64],
+    routes.length,
+  ];
   const at = allocate(memory, align(MODEL_HEADER_BYTES) + parts.reduce((sum, bytes) => sum + align(bytes), 0));
   let end = at + align(MODEL_HEADER_BYTES);
-  const [centroids, biases, mean, codebooks] = parts.map((bytes) => {
+  const [centroids, centroidBias, mean, codebooks, route] = parts.map((bytes) => {
     const start = end;
     end += align(bytes);
     return start;
-  }) as [number, number, number, number];
-  const { u32, f32 } = new Views(memory);
+  }) as [number, number, number, number, number];
+  const { u8, u32, f32 } = new Views(memory);
   f32.set(model.centroids, centroids >>> 2);
-  f32.set(centroidBiases(model), biases >>> 2);
+  f32.set(biases, centroidBias >>> 2);
   f32.set(model.mean, mean >>> 2);
   f32.set(model.codebooks, codebooks >>> 2);
+  u8.set(routes, route);
   const header: [number, number][] = [
     [MODEL_NUM_LEAVES, numLeaves],
     [MODEL_STRIDE, stride],
     [MODEL_CENTROIDS, centroids],
-    [MODEL_CENTROID_BIAS, biases],
+    [MODEL_CENTROID_BIAS, centroidBias],
     [MODEL_MEAN, mean],
     [MODEL_CODEBOOKS, codebooks],
     [MODEL_BLOCKS, blocks],
     [MODEL_SUBSPACES, subspaces],
     [MODEL_DIMENSIONS_PER_BLOCK, model.dimensionsPerBlock],
     [MODEL_METRIC, model.metric],
+    [MODEL_ROUTES, routes.length === 0 ? 0 : route],
   ];
   for (const [field, value] of header) u32[(at + field) >>> 2] = value;
   f32[(at + MODEL_ENTRY_MAX) >>> 2] = largestEntry(subspaces);
@@ -104,4 +121,31 @@ function centroidBiases({ metric, numLeaves, stride, centroids }: Model): Float3
     biases[leaf] = norm / 2;
   }
   return biases;
+}
+
+/** Centroids f32 [numLeaves x stride] with 8 bits per number, each with a scale of its own, in groups (see shard-layout.ts). */
+export function quantizeCentroids(
+  { numLeaves, stride, centroids }: Pick<Model, 'numLeaves' | 'stride' | 'centroids'>,
+  biases: Float32Array,
+): Uint8Array {
+  const groupBytes = ROUTE_CODES + stride * ROUTE_LANES;
+  const groups = Math.ceil(numLeaves / ROUTE_LANES);
+  const out = new Uint8Array(groups * groupBytes);
+  const codes = new Int8Array(out.buffer);
+  const floats = new Float32Array(out.buffer);
+  for (let i = 0; i < groups * ROUTE_LANES; i++) {
+    const leaf = Math.min(i, numLeaves - 1);
+    const lane = i % ROUTE_LANES;
+    const group = ((i - lane) / ROUTE_LANES) * groupBytes;
+    const row = centroids.subarray(leaf * stride, (leaf + 1) * stride);
+    const scale = Math.fround(row.reduce((most, x) => Math.max(most, Math.abs(x)), 0) / 127);
+    floats[(group >>> 2) + lane] = scale;
+    floats[((group + ROUTE_BIASES) >>> 2) + lane] = biases[leaf]!;
+    if (scale === 0) continue;
+    for (const [j, x] of row.entries()) {
+      const code = Math.max(-127, Math.min(127, Math.round(x / scale)));
+      codes[group + ROUTE_CODES + (j >>> 1) * 2 * ROUTE_LANES + lane * 2 + (j & 1)] = code;
+    }
+  }
+  return out;
 }

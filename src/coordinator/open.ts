@@ -157,17 +157,18 @@ async function readFiles(files: readonly SavedFile[], kernels: KernelSource, opt
   const entries = idKind === 'text' ? meta.size + 1 : meta.size;
   if (parts.length > 0 && parts[0]!.length !== entries * 8) throw damaged(index.path, 'the size of its ids');
   const shards: WebAssembly.Memory[] = [];
+  const lanesPerVector = meta.config.tree && meta.config.tree.soarLambda !== null && meta.numLeaves > 1 ? 2 : 1;
   for (const [s, file] of shardFiles.entries()) {
     const memory = await readMemory(file);
     const header = new Uint32Array(memory.buffer, RESERVED_BYTES, 16);
     const end = new Uint32Array(memory.buffer)[TOP_WORD];
     const sound = file.header.meta.shard === s && header[SHARD_COUNT >>> 2] === meta.shardSizes[s];
+    if (header[SHARD_LANES_PER_VECTOR >>> 2] !== lanesPerVector) throw damaged(file.path, 'its shard header');
     if (!sound || header[SHARD_STRIDE >>> 2] !== meta.stride || header[SHARD_DATA_END >>> 2] !== end) {
       throw damaged(file.path, 'its shard header');
     }
     shards.push(memory);
   }
-  const lanesPerVector = new Uint32Array(shards[0]!.buffer, RESERVED_BYTES, 16)[SHARD_LANES_PER_VECTOR >>> 2]!;
   return { ...meta, lanesPerVector, model, control, modelEnd, shards, ids: openIdColumn(idKind, meta.size, parts) };
 }
 

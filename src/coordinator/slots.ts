@@ -27,7 +27,7 @@ import {
   SLOT_TABLES,
   SLOT_WORDS,
 } from '../protocol/control-layout.ts';
-import { LEAF_ENTRY_BYTES, TABLES_HEADER_BYTES } from '../protocol/shard-layout.ts';
+import { LEAF_ENTRY_BYTES, ROUTE_BUCKETS, ROUTE_LANES, TABLES_HEADER_BYTES } from '../protocol/shard-layout.ts';
 import { align, allocate } from '../shard/arena.ts';
 import { duplicatesEntries } from '../shard/shard-scratch.ts';
 import { Views } from '../shard/views.ts';
@@ -76,7 +76,8 @@ export function layOutControl(
   threads: number,
 ): ControlLayout {
   const queueCapacity = 2 ** Math.ceil(Math.log2(2 * numSlots * shape.shardSizes.length));
-  const scratchBytes = align(64 + shape.stride * 4 + Math.max(shape.numLeaves * 8, shape.subspaces * 64) + 64);
+  const routeBytes = shape.stride * 2 + (shape.numLeaves + ROUTE_LANES) * 4 + ROUTE_BUCKETS * 4 + shape.numLeaves * 8;
+  const scratchBytes = align(64 + shape.stride * 4 + Math.max(routeBytes, shape.subspaces * 64) + 64);
   return {
     model,
     queue: allocate(memory, queueCapacity * 4),

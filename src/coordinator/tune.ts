@@ -11,6 +11,8 @@ export interface Knobs {
 export interface TunedIndex {
   readonly k: number;
   readonly size: number;
+  /** Lanes of all vectors in the leaves: as many candidates stand for every vector. */
+  readonly lanes: number;
   /** 1 without a tree. */
   readonly numLeaves: number;
   /** Whether candidates are reordered; otherwise only leaves can be chosen. */
@@ -83,7 +85,7 @@ class KnobSearch {
     const cheapest = (some: FrontierPoint[]): FrontierPoint =>
       some.reduce((best, point) => (point.microsecondsPerQuery < best.microsecondsPerQuery ? point : best));
     // When even all leaves and the most candidates tried do not reach it, all vectors as candidates do: recall is then 1.
-    const best = reaching.length > 0 ? cheapest(reaching) : await this.#try(this.#index.numLeaves, this.#index.size);
+    const best = reaching.length > 0 ? cheapest(reaching) : await this.#try(this.#index.numLeaves, this.#index.lanes);
     return { best, frontier: paretoFrontier([...this.#points.values()]) };
   }
 

@@ -62,7 +62,14 @@ export const STATE_FLOOR = 0; // u64 key: candidates below it can't matter
 export const STATE_CODES = 8; // u32: codes scanned so far
 export const STATE_HELD = 12; // u32: candidates in the buffer
 export const STATE_LANES = 16; // 64 bytes of scratch for the lanes of one block
-export const STATE_BYTES = 80;
+export const STATE_ABOVE = 80; // i32: candidates above the edge
+export const STATE_EDGE = 84; // i32: buckets below the floor, or 0 while none are chosen
+export const STATE_LOW = 88; // f32: score at which buckets begin
+export const STATE_PER_SCORE = 92; // f32: buckets per unit of score
+export const STATE_HISTOGRAM = 96; // u32 [HISTOGRAM_BUCKETS]: candidates in each
+export const STATE_BYTES = 1120;
+/** Buckets of scores, of which the first half covers the candidates that are held when counting starts. */
+export const HISTOGRAM_BUCKETS = 256;
 /** Free entries that a candidate buffer needs beyond its limit, so that a whole block always fits. */
 export const BUFFER_SLACK = 64;
 
@@ -86,4 +93,20 @@ export const MODEL_ENTRY_MAX = 36; // largest LUT entry
 export const MODEL_METRIC = 40;
 export const MODEL_BIAS_MINIMUM = 44; // f32: bias that code 0 stands for
 export const MODEL_BIAS_RANGE = 48; // f32: bias that code 32767 adds to it
+export const MODEL_ROUTES = 52; // pointer: groups of ROUTE_LANES quantized centroids; 0 if there are none
 export const MODEL_HEADER_BYTES = 64;
+
+/**
+ * A group of quantized centroids: per lane an f32 scale, then an f32 bias to subtract, then i8 [stride / 2][lanes][2], so that
+ * a centroid's number is code x scale. Lanes past the last leaf repeat it.
+ */
+export const ROUTE_LANES = 16;
+export const ROUTE_BIASES = 64;
+export const ROUTE_CODES = 128;
+/** Leaves are chosen by codes first when at least this many times as many exist. */
+export const ROUTE_LEAST_SHARE = 4;
+/** Leaves beyond those wanted that are scored from the centroids, at least: so many, and one for so many wanted. */
+export const ROUTE_MARGIN = 4;
+export const ROUTE_MARGIN_SHARE = 16;
+/** Ranges of score that leaves are counted by. */
+export const ROUTE_BUCKETS = 256;

@@ -18,6 +18,7 @@ import { ScanneryError } from '../protocol/errors.ts';
 import type { ServeTask } from '../protocol/messages.ts';
 import {
   RESERVED_BYTES,
+  SEGMENT_COUNT,
   SHARD_LEAVES,
   SHARD_NUM_LEAVES,
   SHARD_STRIDE,
@@ -76,13 +77,20 @@ export class QueryEngine {
     this.control.i32[slot + SLOT_PREPARE_MICROS] = this.#charge(slot, started);
   }
 
-  /** The shard that has a leaf; 0 if none has vectors of it. */
+  /** The shard with most lanes of a leaf. Without spilled vectors one shard has them all. */
   #ownerOf(leaf: number): number {
-    if (this.shards.length === 1) return 0;
-    const owner = this.shards.findIndex(
-      ({ views }) => views.u32[(views.u32[(SHARD + SHARD_LEAVES) >>> 2]! >>> 2) + leaf] !== 0,
-    );
-    return Math.max(0, owner);
+    let owner = 0;
+    let most = 0;
+    for (let s = 0; s < this.shards.length && this.shards.length > 1; s++) {
+      const { u32, i32 } = this.shards[s]!.views;
+      const segment = u32[(u32[(SHARD + SHARD_LEAVES) >>> 2]! >>> 2) + leaf]!;
+      const lanes = segment === 0 ? 0 : Atomics.load(i32, (segment + SEGMENT_COUNT) >>> 2);
+      if (lanes > most) {
+        owner = s;
+        most = lanes;
+      }
+    }
+    return owner;
   }
 
   /**
@@ -118,8 +126,10 @@ export class QueryEngine {
       this.#scanner.scan(slots, s);
       if (unit === shards - 1) return;
       for (const [i, slot] of slots.entries()) {
+        const started = performance.now();
         held[i] = this.#merger.add(slot, s, held[i]!);
         if (held[i] === i32[slot + SLOT_LIMIT]) raiseFloor(i32, slot, u32[(this.#scratch >>> 2) + 1]!);
+        this.#charge(slot, started);
       }
     }
   }

@@ -27,6 +27,7 @@ import {
   STATE_CODES,
   STATE_FLOOR,
   STATE_HELD,
+  STATE_HISTOGRAM,
   TABLES_HEADER_BYTES,
   VISIT_BYTES,
 } from '../protocol/shard-layout.ts';
@@ -80,7 +81,9 @@ export class ShardScanner {
 
   /** Slots like this one that may be scanned together at the most. */
   groupLimit(slot: number): number {
-    const bytes = this.#tablesBytes + this.#control.i32[slot + SLOT_LIMIT]! * 24;
+    const { i32 } = this.#control;
+    const visits = i32[slot + SLOT_LEAVES_TO_SEARCH]! * VISIT_BYTES;
+    const bytes = this.#tablesBytes + i32[slot + SLOT_LIMIT]! * 24 + visits;
     return Math.floor(GROUP_BYTES / (bytes * this.#shards.length));
   }
 
@@ -106,11 +109,8 @@ export class ShardScanner {
       shard.use(i);
       const tables = u32[slots[i]! + SLOT_TABLES]!;
       views.u8.set(u8.subarray(tables, tables + this.#tablesBytes), shard.tables);
-      const state = shard.state >>> 2;
-      views.u32[state + (STATE_FLOOR >>> 2)] = 0;
-      views.i32[state + (STATE_FLOOR >>> 2) + 1] = Atomics.load(i32, slots[i]! + SLOT_FLOOR);
-      views.u32[state + (STATE_CODES >>> 2)] = 0;
-      views.u32[state + (STATE_HELD >>> 2)] = 0;
+      views.u32.fill(0, shard.state >>> 2, (shard.state + STATE_HISTOGRAM) >>> 2);
+      views.i32[((shard.state + STATE_FLOOR) >>> 2) + 1] = Atomics.load(i32, slots[i]! + SLOT_FLOOR);
     }
     const started = performance.now();
     if (mode === MODE_EXACT) this.#scanVectors(first, shard, limit);
@@ -215,7 +215,7 @@ export class ShardScanner {
     const { u8, i32, u32 } = this.#control;
     const { kernels, views, state, keys, rowKeys } = this.#shards[s]!;
     const floor = (state + STATE_FLOOR) >>> 2;
-    const count = kernels.compact(keys, views.u32[(state + STATE_HELD) >>> 2]!, limit, state + STATE_FLOOR);
+    const count = kernels.finishScan(state, keys, limit);
     const byRow = this.#shards.length > 1 || mode !== MODE_HASHED;
     if (byRow) kernels.localsToRows(SHARD, keys, count, rowKeys);
     if (count === i32[slot + SLOT_LIMIT]) raiseFloor(i32, slot, views.u32[floor + 1]!);

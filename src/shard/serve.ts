@@ -6,6 +6,7 @@ import {
   QUEUE_HEAD,
   QUEUE_TAIL,
   SLEEPERS,
+  SLOT_CODES,
   SLOT_DONE,
   SLOT_PREPARED,
   SLOT_PREPARING,
@@ -29,7 +30,7 @@ const MAX_UNITS = 32;
  * Queries that a worker takes at once with all their shards, when there is enough to do for the others. They are scanned leaf
  * by leaf: the more there are, the more of them share a leaf's codes while these are in the cache.
  */
-const MAX_QUERIES = 64;
+const MAX_QUERIES = 256;
 
 /**
  * Enters the serving loop, once all workers are here: the task returns, and the thread then belongs to the loop until it is
@@ -182,7 +183,10 @@ export class Server {
     try {
       this.#engine.scanGroup(slots);
     } catch {
-      for (const slot of slots) this.#try(slot, () => this.#engine.scanGroup([slot]));
+      for (const slot of slots) {
+        Atomics.store(words, slot + SLOT_CODES, 0);
+        this.#try(slot, () => this.#engine.scanGroup([slot]));
+      }
     }
     for (const [i, slot] of slots.entries()) {
       Atomics.store(words, at, numbers[i]! + 1);

@@ -4,6 +4,9 @@ import type { Kernels } from './kernels/kernels.ts';
 import { bindKernels, type KernelSource } from './kernels/load.ts';
 import { Views } from './views.ts';
 
+/** Bytes that are taken ahead of need at the most. */
+const MOST_AHEAD = 1 << 26;
+
 /** What scanning needs in a shard's memory. */
 export interface ScratchSize {
   /** Queries that are scanned at once. */
@@ -31,9 +34,10 @@ export class ShardScratch {
   tablesAt = 0;
   keysAt = 0;
   #rowKeysAt = 0;
+  #start = 0;
+  #bytes = 0;
   #first = 0;
   #queryBytes = 0;
-  #size: ScratchSize = { queries: 0, tablesBytes: 0, visits: 0, limit: 0 };
 
   constructor(source: KernelSource, memory: WebAssembly.Memory) {
     this.memory = memory;
@@ -43,33 +47,27 @@ export class ShardScratch {
 
   /** Makes room, and selects the first query. */
   reserve({ queries, tablesBytes, visits, limit }: ScratchSize): void {
-    const has = this.#size;
-    if (queries > has.queries || tablesBytes > has.tablesBytes || visits > has.visits || limit > has.limit) {
-      this.#grow({
-        queries: Math.max(queries, has.queries),
-        tablesBytes: Math.max(tablesBytes, has.tablesBytes),
-        visits: powerOfTwo(Math.max(visits, has.visits)),
-        limit: powerOfTwo(Math.max(limit, has.limit)),
-      });
-    }
-    this.use(0);
-  }
-
-  #grow(size: ScratchSize): void {
     const tablesAt = align(STATE_BYTES);
-    const keysAt = tablesAt + align(size.tablesBytes);
-    const rowKeysAt = keysAt + align((2 * size.limit + BUFFER_SLACK) * 8);
-    const queryBytes = rowKeysAt + align(size.limit * 8);
-    const visitsBytes = align(size.visits * VISIT_BYTES);
-    // If this throws, what there was before stays in use.
-    this.visits = allocate(this.memory, visitsBytes + size.queries * queryBytes);
-    this.#first = this.visits + visitsBytes;
+    const keysAt = tablesAt + align(tablesBytes);
+    const rowKeysAt = keysAt + align((2 * limit + BUFFER_SLACK) * 8);
+    // dropDuplicates takes this room for its table.
+    const queryBytes = rowKeysAt + align(powerOfTwo(limit) * 8);
+    const visitsBytes = align(visits * VISIT_BYTES);
+    const bytes = visitsBytes + queries * queryBytes;
+    if (bytes > this.#bytes) {
+      // What there was is left behind; twice as much each time, so that this stays less than what is in use.
+      const room = Math.max(bytes, Math.min(2 * this.#bytes, MOST_AHEAD));
+      this.#start = allocate(this.memory, room);
+      this.#bytes = room;
+      this.views.refresh();
+    }
+    this.visits = this.#start;
+    this.#first = this.#start + visitsBytes;
     this.#queryBytes = queryBytes;
     this.tablesAt = tablesAt;
     this.keysAt = keysAt;
     this.#rowKeysAt = rowKeysAt;
-    this.#size = size;
-    this.views.refresh();
+    this.use(0);
   }
 
   /** Selects the scratch of query `i` of those that room was made for. */

@@ -97,10 +97,20 @@ describe('scratch', () => {
     expect(places.toSorted((a, b) => a - b)).toEqual(places);
     expect([tables - state, keys - state]).toEqual([scratch.tablesAt, scratch.keysAt]);
     scratch.reserve({ queries: 1, tablesBytes: 50, visits: 1, limit: 1 });
-    expect(scratch.keys).toBe(keys);
+    expect(scratch.visits).toBe(visits);
     scratch.reserve({ ...size, limit: 1000 });
     expect(scratch.keys).toBeGreaterThan(rowKeys);
     expect(scratch.rowKeys - scratch.keys).toBeGreaterThanOrEqual(2 * 1000 * 8);
+  });
+
+  it('takes no more than the largest request, or twice the one before', () => {
+    const memory = createMemory(10);
+    const scratch = new ShardScratch(loadKernels(), memory);
+    const top = (): number => new Int32Array(memory.buffer)[TOP_WORD]!;
+    scratch.reserve({ queries: 64, tablesBytes: 1000, visits: 640, limit: 100 });
+    const before = top();
+    scratch.reserve({ queries: 1, tablesBytes: 1000, visits: 10, limit: 10_000 });
+    expect(top() - before).toBeLessThan(2 * before);
   });
 
   it('keeps queries apart that are scanned together', () => {

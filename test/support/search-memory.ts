@@ -23,8 +23,7 @@ export function laySearch(arena: Arena, limit: number, floor = 0n, tablesBytes =
 
 /** Cuts what a scan of leaves has kept back to the limit; returns it. */
 export function keptOf(kernels: Kernels, arena: Arena, { state, keys }: Search, limit: number): bigint[] {
-  const held = arena.u32(state + L.STATE_HELD, 1)[0]!;
-  return [...arena.u64(keys, kernels.compact(keys, held, limit, state + L.STATE_FLOOR))];
+  return [...arena.u64(keys, kernels.finishScan(state, keys, limit))];
 }
 
 export function layVisits(arena: Arena, visits: { leaf: number; base: number; state: number }[]): number {

@@ -56,6 +56,7 @@ export interface Kernels {
   prepareQuery(model: number, tables: number, leaves: number, numLeavesToSearch: number, scratch: number): void;
   // scan.ts and shard.ts
   scanLeaves(shard: number, visits: number, count: number, limit: number, tablesAt: number, keysAt: number): void;
+  finishScan(state: number, keys: number, limit: number): number;
   scanLeafVectors(shard: number, visits: number, count: number, limit: number, tablesAt: number, keysAt: number): void;
   scanVectors(
     shard: number,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { METRIC_DOT, METRIC_L2 } from '../../../src/protocol/shard-layout.ts';
-import { COUNTS, layModel, type ModelSpec, onEveryTier, packCodes, randomModel } from '../../support/kernel-memory.ts';
+import { COUNTS, onEveryTier, packCodes } from '../../support/kernel-memory.ts';
+import { layModel, type ModelSpec, randomModel } from '../../support/kernel-model.ts';
 import { Random } from '../../support/random.ts';
 
 const SHAPES = [

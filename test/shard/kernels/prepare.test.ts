@@ -1,13 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import * as L from '../../../src/protocol/shard-layout.ts';
-import {
-  DIMENSIONS,
-  layModel,
-  type ModelSpec,
-  onEveryTier,
-  randomModel,
-  subspacesOf,
-} from '../../support/kernel-memory.ts';
+import { DIMENSIONS, onEveryTier } from '../../support/kernel-memory.ts';
+import { layModel, type ModelSpec, prepareScratchBytes, randomModel, subspacesOf } from '../../support/kernel-model.ts';
 import { Random } from '../../support/random.ts';
 
 interface Prepared {
@@ -29,7 +23,7 @@ function prepare(model: ModelSpec, query: Float32Array, wanted: number): Prepare
     const lut = tables + L.TABLES_HEADER_BYTES + model.stride * 4;
     arena.u8(lut, subspaces * 16).fill(0xee);
     const leaves = arena.alloc(wanted * L.LEAF_ENTRY_BYTES);
-    const scratch = arena.alloc(model.stride * 4 + Math.max(model.numLeaves * 8, subspaces * 64));
+    const scratch = arena.alloc(prepareScratchBytes(model));
     kernels.prepareQuery(header, tables, leaves, wanted, scratch);
     return {
       leaves: Array.from({ length: wanted }, (_, i) => ({

@@ -222,3 +222,67 @@ it('adds up the largest entries of many subspaces without wrapping', () => {
   const parts = [{ leaf: 0, base: 0 }];
   expect(descending(scan(s, [parts], 40).kept)).toEqual(every(s, parts));
 });
+
+describe.each([
+  { subspaces: 4, biased: false },
+  { subspaces: 50, biased: true },
+])('the floor that rises while $subspaces subspaces are scanned (bias: $biased)', ({ subspaces, biased }) => {
+  const SIZES = [900, 31, 640, 1, 700, 228];
+  const COUNT = SIZES.reduce((a, b) => a + b, 0);
+  const LIMITS = [1, 2, 33, 100, 400, COUNT - 1, COUNT, COUNT + 1];
+  const s = scene(13, deal(13, ...SIZES), subspaces, biased, 8);
+  const flat = { ...s, tables: { ...s.tables, lut: new Uint8Array(s.tables.lut.length).fill(7), biasMultiplier: 0 } };
+  const two = { ...flat, tables: { ...flat.tables, lut: flat.tables.lut.map((_, i) => (i < 4 ? 63 : 7)) } };
+
+  function expectBest(of: Scene, bases: number[], limits = LIMITS, floors = [COUNT]): void {
+    const parts = bases.map((base, leaf) => ({ leaf, base }));
+    const all = every(of, parts);
+    for (const limit of limits) {
+      for (const at of floors) {
+        const { kept, floor } = scan(of, [parts], limit, all[at]);
+        expect(descending(kept)).toEqual(all.slice(0, Math.min(at, limit)));
+        expect(floor).toBe(at >= limit ? all[limit - 1] : (all[at] ?? 0n));
+      }
+    }
+  }
+
+  it.each([
+    ['alike', [0, 0, 0, 0, 0, 0]],
+    ['best first', [5, 4, 3, 2, 1, 0]],
+    ['worst first', [-5, -4, -3, -2, -1, 0]],
+    ['each far above those before', [1, 10, 100, 1e3, 1e4, 1e5]],
+    ['each far below those before', [-1, -10, -100, -1e3, -1e4, -1e5]],
+    ['hardly distinct beside their size', [1e7, 1e7 + 1, 1e7, 1e7 + 2, 1e7 - 1, 1e7 + 1]],
+    ['large and negative', [-1e7, -1e7 + 1, -1e7, -1e7 + 2, -1e7 - 1, -1e7]],
+    ['from one end of the numbers to the other', [-3e38, 0, 3e38, 1e30, -1e30, 1]],
+    ['one outlier first', [1e30, 0, 0, 0, 0, 0].reverse()],
+  ])('loses nothing when leaves are %s', (_, bases) => {
+    expectBest(s, bases);
+  });
+
+  it('loses nothing to a floor handed in', () => {
+    expectBest(s, [2, 1, 0, 0, -1, 3], [1, 33, 400, COUNT], [0, 1, 32, 150, 1000, COUNT - 1]);
+  });
+
+  it('loses nothing when scores have few values, or one', () => {
+    for (const of of [flat, two]) {
+      expectBest(of, [0, 0, 0, 0, 0, 0]);
+      expectBest(of, [0, 1, 0, 1, 0, 1], [1, 33, 400], [1, 150, COUNT]);
+    }
+  });
+
+  it.each([1e-30, 1e34])('loses nothing when a unit is %f', (unit) => {
+    const inverse = Math.fround(unit);
+    const of = { ...s, tables: { ...s.tables, inverse, scale: Math.fround(1 / inverse), offset: 0 } };
+    expectBest(of, [0, unit, -unit, 30 * unit, 0, 100 * unit]);
+  });
+
+  it('keeps the same whatever was held before', () => {
+    const parts = SIZES.map((_, leaf) => ({ leaf, base: leaf % 3 }));
+    const all = every(s, parts);
+    for (const limit of [1, 33, 400]) {
+      const calls = parts.map((part) => [part]);
+      expect(descending(scan(s, calls, limit).kept)).toEqual(all.slice(0, limit));
+    }
+  });
+});

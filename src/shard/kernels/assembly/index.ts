@@ -6,7 +6,7 @@ export { addRows, fillRows, gatherRows, matmul, packPanels, relu, reluGradient, 
 export { adagrad, adam } from "./optimize";
 export { prepareQuery } from "./prepare";
 export { compressRows, firstInvalidRow, normalizeRows } from "./rows";
-export { scanLeaves } from "./scan";
+export { finishScan, scanLeaves } from "./scan";
 export { compact, dropDuplicates, selectTop, sortDescending } from "./select";
 export { localsToRows, rescore, scanLeafVectors, scanVectors } from "./shard";
 export { adjustLogits, countGreater, keepHardNegatives, softmaxGradient, softmaxStats } from "./softmax";

@@ -1,12 +1,10 @@
 import {
-  LEAF_ENTRY_BYTES, METRIC_L2, MODEL_BIAS_MINIMUM, MODEL_BIAS_RANGE, MODEL_BLOCKS, MODEL_CENTROIDS, MODEL_CENTROID_BIAS,
-  MODEL_CODEBOOKS, MODEL_DIMENSIONS_PER_BLOCK, MODEL_ENTRY_MAX, MODEL_MEAN, MODEL_METRIC, MODEL_NUM_LEAVES, MODEL_STRIDE,
-  MODEL_SUBSPACES, TABLES_BIAS_MULTIPLIER, TABLES_HEADER_BYTES, TABLES_INVERSE_SCALE, TABLES_OFFSET, TABLES_QUERY_NORM,
-  TABLES_SCALE,
+  METRIC_L2, MODEL_BIAS_MINIMUM, MODEL_BIAS_RANGE, MODEL_BLOCKS, MODEL_CODEBOOKS, MODEL_DIMENSIONS_PER_BLOCK,
+  MODEL_ENTRY_MAX, MODEL_MEAN, MODEL_METRIC, MODEL_STRIDE, MODEL_SUBSPACES, TABLES_BIAS_MULTIPLIER, TABLES_HEADER_BYTES,
+  TABLES_INVERSE_SCALE, TABLES_OFFSET, TABLES_QUERY_NORM, TABLES_SCALE,
 } from "../../../protocol/shard-layout";
-import { idOf, keyOf, scoreOf } from "./order";
-import { selectTop, sortDescending } from "./select";
-import { dot, sum4 } from "./vector";
+import { chooseLeaves } from "./route";
+import { dot, max4, min4 } from "./vector";
 
 /** Query minus mean, f32 [stride]; returns nothing. */
 function centre(query: usize, mean: usize, stride: i32, out: usize): void {
@@ -20,10 +18,10 @@ function centre(query: usize, mean: usize, stride: i32, out: usize): void {
  * Chooses leaves and builds the LUT of one query.
  * tables: query tables with the query filled in, f32 [stride]; the LUT behind it and the header are written here.
  * leaves: room for numLeavesToSearch entries, best first.
- * scratch: f32 [stride], then u64 [numLeaves] or f32 [subspaces x 16], whichever is more.
+ * scratch: f32 [stride], then what `chooseLeaves` needs or f32 [subspaces x 16], whichever is more.
  */
 export function prepareQuery(model: usize, tables: usize, leaves: usize, numLeavesToSearch: i32, scratch: usize): void {
-  const numLeaves = load<i32>(model, MODEL_NUM_LEAVES), stride = load<i32>(model, MODEL_STRIDE);
+  const stride = load<i32>(model, MODEL_STRIDE);
   const query = tables + TABLES_HEADER_BYTES;
   const lut = query + (<usize>stride << 2);
   const l2 = load<i32>(model, MODEL_METRIC) == METRIC_L2;
@@ -36,50 +34,7 @@ export function prepareQuery(model: usize, tables: usize, leaves: usize, numLeav
     store<f32>(tables, dot(routed, routed, stride), TABLES_QUERY_NORM);
   }
   buildLut(model, tables, routed, lut, scratch);
-
-  const biases = <usize>load<u32>(model, MODEL_CENTROID_BIAS);
-  let centroid = <usize>load<u32>(model, MODEL_CENTROIDS);
-  let i = 0;
-  for (; i + 4 <= numLeaves; i += 4) {
-    route4(routed, centroid, <usize>stride << 2, biases + (<usize>i << 2), i, scratch + (<usize>i << 3));
-    centroid += <usize>stride << 4;
-  }
-  for (; i < numLeaves; i++) {
-    const score = dot(routed, centroid, stride) - load<f32>(biases + (<usize>i << 2));
-    store<u64>(scratch + (<usize>i << 3), keyOf(score, i));
-    centroid += <usize>stride << 2;
-  }
-  selectTop(scratch, numLeaves, numLeavesToSearch);
-  sortDescending(scratch, numLeavesToSearch);
-  for (let i = 0; i < numLeavesToSearch; i++) {
-    const key = load<u64>(scratch + (<usize>i << 3));
-    store<u32>(leaves + <usize>i * LEAF_ENTRY_BYTES, idOf(key));
-    store<f32>(leaves + <usize>i * LEAF_ENTRY_BYTES, scoreOf(key), 4);
-  }
-}
-
-// Four centroids at once, so that each part of the query is loaded once; additions in the order of `dot`.
-function route4(query: usize, c: usize, bytes: usize, biases: usize, leaf: u32, keys: usize): void {
-  const d = c + bytes, e = d + bytes, f = e + bytes;
-  let c0 = f32x4.splat(0), d0 = f32x4.splat(0), e0 = f32x4.splat(0), f0 = f32x4.splat(0);
-  let c1 = f32x4.splat(0), d1 = f32x4.splat(0), e1 = f32x4.splat(0), f1 = f32x4.splat(0);
-  let k: usize = 0;
-  for (; k + 32 <= bytes; k += 32) {
-    const p = v128.load(query + k), q = v128.load(query + k, 16);
-    c0 = f32x4.add(c0, f32x4.mul(p, v128.load(c + k))); c1 = f32x4.add(c1, f32x4.mul(q, v128.load(c + k, 16)));
-    d0 = f32x4.add(d0, f32x4.mul(p, v128.load(d + k))); d1 = f32x4.add(d1, f32x4.mul(q, v128.load(d + k, 16)));
-    e0 = f32x4.add(e0, f32x4.mul(p, v128.load(e + k))); e1 = f32x4.add(e1, f32x4.mul(q, v128.load(e + k, 16)));
-    f0 = f32x4.add(f0, f32x4.mul(p, v128.load(f + k))); f1 = f32x4.add(f1, f32x4.mul(q, v128.load(f + k, 16)));
-  }
-  if (k < bytes) {
-    const p = v128.load(query + k);
-    c0 = f32x4.add(c0, f32x4.mul(p, v128.load(c + k))); d0 = f32x4.add(d0, f32x4.mul(p, v128.load(d + k)));
-    e0 = f32x4.add(e0, f32x4.mul(p, v128.load(e + k))); f0 = f32x4.add(f0, f32x4.mul(p, v128.load(f + k)));
-  }
-  store<u64>(keys, keyOf(sum4(f32x4.add(c0, c1)) - load<f32>(biases), leaf));
-  store<u64>(keys, keyOf(sum4(f32x4.add(d0, d1)) - load<f32>(biases, 4), leaf + 1), 8);
-  store<u64>(keys, keyOf(sum4(f32x4.add(e0, e1)) - load<f32>(biases, 8), leaf + 2), 16);
-  store<u64>(keys, keyOf(sum4(f32x4.add(f0, f1)) - load<f32>(biases, 12), leaf + 3), 24);
+  chooseLeaves(model, routed, leaves, numLeavesToSearch, scratch);
 }
 
 // Every subspace's entries are shifted to start at 0 and share one scale, so that scores compare across leaves:
@@ -134,12 +89,4 @@ function buildLut(model: usize, tables: usize, query: usize, lut: usize, scratch
 // @ts-ignore: decorator
 @inline function entry(v: v128, by: v128, half: v128, top: v128): v128 {
   return i32x4.trunc_sat_f32x4_s(f32x4.min(f32x4.floor(f32x4.add(f32x4.mul(v, by), half)), top));
-}
-// @ts-ignore: decorator
-@inline function min4(v: v128): f32 {
-  return min(min(f32x4.extract_lane(v, 0), f32x4.extract_lane(v, 1)), min(f32x4.extract_lane(v, 2), f32x4.extract_lane(v, 3)));
-}
-// @ts-ignore: decorator
-@inline function max4(v: v128): f32 {
-  return max(max(f32x4.extract_lane(v, 0), f32x4.extract_lane(v, 1)), max(f32x4.extract_lane(v, 2), f32x4.extract_lane(v, 3)));
 }

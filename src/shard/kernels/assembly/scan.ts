@@ -1,10 +1,12 @@
 import {
   BLOCK_LANES, BUFFER_SLACK, SEGMENT_BLOCKS, SEGMENT_COUNT, SEGMENT_HEADER_BYTES, SEGMENT_NEXT,
-  SHARD_HAS_BIAS, SHARD_LEAVES, SHARD_STRIDE, SHARD_SUBSPACES, STATE_CODES, STATE_FLOOR, STATE_HELD, STATE_LANES,
-  TABLES_BIAS_MULTIPLIER, TABLES_HEADER_BYTES, TABLES_INVERSE_SCALE, TABLES_OFFSET, TABLES_SCALE, VISIT_BYTES,
+  SHARD_HAS_BIAS, SHARD_LEAVES, SHARD_STRIDE, SHARD_SUBSPACES, STATE_ABOVE, STATE_CODES, STATE_EDGE, STATE_FLOOR, STATE_HELD,
+  STATE_HISTOGRAM, STATE_LANES, STATE_LOW, STATE_PER_SCORE, TABLES_BIAS_MULTIPLIER, TABLES_HEADER_BYTES, TABLES_INVERSE_SCALE,
+  TABLES_OFFSET, TABLES_SCALE, VISIT_BYTES,
 } from "../../../protocol/shard-layout";
+import { bucketOf, compactBelow, fitBuckets, keepFrom, keyBelow } from "./histogram";
 import { keyOf, scoreOf } from "./order";
-import { compact } from "./select";
+import { compact, smallest } from "./select";
 
 // @ts-ignore: decorator
 @inline function lookup(table: v128, index: v128): v128 {
@@ -16,21 +18,6 @@ import { compact } from "./select";
 // A 16-bit shift and a mask: the engine makes an 8-bit shift of five instructions.
 // @ts-ignore: decorator
 @inline function high(codes: v128, nibble: v128): v128 { return v128.and(i16x8.shr_u(codes, 4), nibble); }
-
-// @ts-ignore: decorator
-@inline function emit(mask: i32, sums: usize, first: i32, pos: i32, count: i32, locals: usize, base: f32, inverse: f32, floor: u64, keys: usize, held: i32): i32 {
-  while (mask) {
-    const j = ctz(mask);
-    mask &= mask - 1;
-    const lane = pos + first + (j << 1);
-    if (lane >= count) continue;
-    const score = base + <f32>load<i16>(sums + (<usize>j << 1)) * inverse;
-    const key = keyOf(score, load<u32>(locals + (<usize>lane << 2)));
-    store<u64>(keys + (<usize>held << 3), key);
-    held += i32(key > floor);
-  }
-  return held;
-}
 
 // The integer threshold only has to be safe: no lane whose score reaches `floor` may fall below it, however the float
 // arithmetic of its score is rounded. Hence the margin, which grows with the magnitudes that are added.
@@ -45,7 +32,7 @@ import { compact } from "./select";
 
 /**
  * LUT16 scan of leaves of one shard, for one query or several. Each visit is of one leaf by one query, which keeps its best as
- * (approximate score, local) keys, in no order, with their number in its state; `compact` cuts them back to `limit` at the end.
+ * (approximate score, local) keys, in no order, with their number in its state; `finishScan` cuts them back to `limit` at the end.
  * LUT entries are at most 63, so that four lookups add up in 8-bit lanes before they are widened to 16 bits.
  * visits [count], each with a query's state; tablesAt, keysAt: bytes from a state to the query's tables and candidate buffer,
  * which has room for 2 x limit + BUFFER_SLACK.
@@ -60,11 +47,14 @@ export function scanLeaves(shard: usize, visits: usize, count: i32, limit: i32, 
   for (const last = visits + <usize>count * VISIT_BYTES; visits < last; visits += VISIT_BYTES) {
     let segment = <usize>load<u32>(heads + (<usize>load<u32>(visits) << 2));
     const state = <usize>load<u32>(visits, 8), tables = state + tablesAt, keys = state + keysAt, lut = state + lutAt;
-    const sums = state + STATE_LANES;
+    const sums = state + STATE_LANES, counts = state + STATE_HISTOGRAM;
     const inverse = load<f32>(tables, TABLES_INVERSE_SCALE), scale = load<f32>(tables, TABLES_SCALE);
     const biasBy = i16x8.splat(<i16>load<i32>(tables, TABLES_BIAS_MULTIPLIER));
     const base = load<f32>(visits, 4) + load<f32>(tables, TABLES_OFFSET);
     let held = load<i32>(state, STATE_HELD), floor = load<u64>(state, STATE_FLOOR);
+    // Candidates above bucket `edge` of the counts; the buckets are chosen, and `edge` leaves -1, when `limit` are held.
+    let above = load<i32>(state, STATE_ABOVE), edge = load<i32>(state, STATE_EDGE) - 1;
+    let low = load<f32>(state, STATE_LOW), perScore = load<f32>(state, STATE_PER_SCORE);
     let least = integerThreshold(floor, base, scale);
     let scanned = load<u32>(state, STATE_CODES);
     while (segment) {
@@ -107,14 +97,40 @@ export function scanLeaves(shard: usize, visits: usize, count: i32, limit: i32, 
         const g0 = i16x8.ge_s(a0, t), g1 = i16x8.ge_s(a1, t), g2 = i16x8.ge_s(a2, t), g3 = i16x8.ge_s(a3, t);
         if (v128.any_true(v128.or(v128.or(g0, g1), v128.or(g2, g3)))) {
           v128.store(sums, a0); v128.store(sums, a1, 16); v128.store(sums, a2, 32); v128.store(sums, a3, 48);
-          held = emit(i16x8.bitmask(g0), sums, 0, pos, lanes, locals, base, inverse, floor, keys, held);
-          held = emit(i16x8.bitmask(g1), sums + 16, 1, pos, lanes, locals, base, inverse, floor, keys, held);
-          held = emit(i16x8.bitmask(g2), sums + 32, 16, pos, lanes, locals, base, inverse, floor, keys, held);
-          held = emit(i16x8.bitmask(g3), sums + 48, 17, pos, lanes, locals, base, inverse, floor, keys, held);
-          if (held > full) {
-            held = compact(keys, held, limit, state + STATE_FLOOR);
-            floor = load<u64>(state, STATE_FLOOR);
+          let mask = i8x16.bitmask(i8x16.narrow_i16x8_s(g0, g1)) | (i8x16.bitmask(i8x16.narrow_i16x8_s(g2, g3)) << 16);
+          while (mask) {
+            const k = ctz(mask);
+            mask &= mask - 1;
+            const lane = pos + (k & 16) + ((k & 7) << 1) + ((k >> 3) & 1);
+            if (lane >= lanes) continue;
+            const score = base + <f32>load<i16>(sums + (<usize>k << 1)) * inverse;
+            const key = keyOf(score, load<u32>(locals + (<usize>lane << 2)));
+            store<u64>(keys + (<usize>held << 3), key);
+            const passes = i32(key > floor), bucket = bucketOf(score, low, perScore);
+            const at = counts + (<usize>bucket << 2);
+            store<i32>(at, load<i32>(at) + passes);
+            held += passes;
+            above += passes & i32(bucket > edge);
+          }
+          if (above >= limit) {
+            if (edge < 0) {
+              low = scoreOf(smallest(keys, held));
+              perScore = fitBuckets(keys, held, low, scale, counts);
+              above = held;
+            }
+            while (above >= limit) above -= load<i32>(counts + (<usize>++edge << 2));
+            floor = max(floor, keyBelow(edge, low, perScore));
             least = integerThreshold(floor, base, scale);
+          }
+          if (held > full) {
+            held = keepFrom(keys, held, floor);
+            if (held > full - (limit >> 1)) {
+              held = compact(keys, held, limit, state + STATE_FLOOR);
+              floor = load<u64>(state, STATE_FLOOR);
+              least = integerThreshold(floor, base, scale);
+              above = held;
+              edge = -1;
+            }
           }
         }
       }
@@ -123,5 +139,17 @@ export function scanLeaves(shard: usize, visits: usize, count: i32, limit: i32, 
     }
     store<u32>(state, scanned, STATE_CODES);
     store<i32>(state, held, STATE_HELD);
+    store<u64>(state, floor, STATE_FLOOR);
+    store<i32>(state, above, STATE_ABOVE);
+    store<i32>(state, edge + 1, STATE_EDGE);
+    store<f32>(state, low, STATE_LOW);
+    store<f32>(state, perScore, STATE_PER_SCORE);
   }
+}
+
+/** Cuts the candidates of a query back to the `limit` best after its last visit; returns their number, and raises the floor. */
+export function finishScan(state: usize, keys: usize, limit: i32): i32 {
+  const held = keepFrom(keys, load<i32>(state, STATE_HELD), load<u64>(state, STATE_FLOOR));
+  const pivot = keyBelow(load<i32>(state, STATE_EDGE), load<f32>(state, STATE_LOW), load<f32>(state, STATE_PER_SCORE));
+  return compactBelow(keys, held, limit, state + STATE_FLOOR, pivot);
 }

@@ -9,6 +9,15 @@ import { CODEC_BFLOAT16, CODEC_FLOAT32 } from "../../../protocol/shard-layout";
 }
 
 // @ts-ignore: decorator
+@inline export function min4(v: v128): f32 {
+  return min(min(f32x4.extract_lane(v, 0), f32x4.extract_lane(v, 1)), min(f32x4.extract_lane(v, 2), f32x4.extract_lane(v, 3)));
+}
+// @ts-ignore: decorator
+@inline export function max4(v: v128): f32 {
+  return max(max(f32x4.extract_lane(v, 0), f32x4.extract_lane(v, 1)), max(f32x4.extract_lane(v, 2), f32x4.extract_lane(v, 3)));
+}
+
+// @ts-ignore: decorator
 @inline function loadBfloat16(p: usize): v128 {
   return i32x4.shl(i32x4.extend_low_i16x8_u(v128.load64_zero(p)), 16);
 }

@@ -8,7 +8,7 @@ import { addRows, fillRows, gatherRows, matmul, packPanels, relu, reluGradient, 
 import { adagrad, adam } from './optimize.ts';
 import { prepareQuery } from './prepare.ts';
 import { compressRows, firstInvalidRow, normalizeRows } from './rows.ts';
-import { scanLeaves } from './scan.ts';
+import { finishScan, scanLeaves } from './scan.ts';
 import { compact, dropDuplicates, selectTop, sortDescending } from './select.ts';
 import { localsToRows, rescore, scanLeafVectors, scanVectors } from './shard.ts';
 import { adjustLogits, countGreater, keepHardNegatives, softmaxGradient, softmaxStats } from './softmax.ts';
@@ -40,6 +40,7 @@ export function createScalarKernels(memory: WebAssembly.Memory): Kernels {
     placeCodes: bind(placeCodes),
     prepareQuery: bind(prepareQuery),
     scanLeaves: bind(scanLeaves),
+    finishScan: bind(finishScan),
     scanLeafVectors: bind(scanLeafVectors),
     scanVectors: bind(scanVectors),
     rescore: bind(rescore),

@@ -1,18 +1,13 @@
-import { highOfScore, scoreOfHigh } from '../../../protocol/order.ts';
 import {
-  LEAF_ENTRY_BYTES,
   METRIC_L2,
   MODEL_BIAS_MINIMUM,
   MODEL_BIAS_RANGE,
   MODEL_BLOCKS,
-  MODEL_CENTROID_BIAS,
-  MODEL_CENTROIDS,
   MODEL_CODEBOOKS,
   MODEL_DIMENSIONS_PER_BLOCK,
   MODEL_ENTRY_MAX,
   MODEL_MEAN,
   MODEL_METRIC,
-  MODEL_NUM_LEAVES,
   MODEL_STRIDE,
   MODEL_SUBSPACES,
   TABLES_BIAS_MULTIPLIER,
@@ -23,7 +18,7 @@ import {
   TABLES_SCALE,
 } from '../../../protocol/shard-layout.ts';
 import type { Views } from '../../views.ts';
-import { selectTop, sortDescending } from './select.ts';
+import { chooseLeaves } from './route.ts';
 import { dot } from './vector.ts';
 
 const fround = Math.fround;
@@ -44,7 +39,6 @@ export function prepareQuery(
   scratch: number,
 ): void {
   const { f32, u32 } = views;
-  const numLeaves = u32[(model + MODEL_NUM_LEAVES) >>> 2]!;
   const stride = u32[(model + MODEL_STRIDE) >>> 2]!;
   const query = tables + TABLES_HEADER_BYTES;
   let routed = query;
@@ -58,20 +52,7 @@ export function prepareQuery(
     f32[(tables + TABLES_QUERY_NORM) >>> 2] = dot(views, routed, routed, stride);
   }
   buildLut(views, model, tables, routed >>> 2, query + stride * 4, free >>> 2);
-
-  const biases = u32[(model + MODEL_CENTROID_BIAS) >>> 2]! >>> 2;
-  const centroids = u32[(model + MODEL_CENTROIDS) >>> 2]!;
-  for (let i = 0, at = free >>> 2; i < numLeaves; i++, at += 2) {
-    u32[at] = ~i;
-    u32[at + 1] = highOfScore(fround(dot(views, routed, centroids + i * stride * 4, stride) - f32[biases + i]!));
-  }
-  selectTop(views, free, numLeaves, numLeavesToSearch);
-  sortDescending(views, free, numLeavesToSearch);
-  for (let i = 0, at = free >>> 2; i < numLeavesToSearch; i++, at += 2) {
-    const entry = (leaves + i * LEAF_ENTRY_BYTES) >>> 2;
-    u32[entry] = ~u32[at]!;
-    f32[entry + 1] = scoreOfHigh(u32[at + 1]!);
-  }
+  chooseLeaves(views, model, routed, leaves, numLeavesToSearch, free);
 }
 
 // Every subspace's entries are shifted to start at 0 and share one scale, so that scores compare across leaves:

@@ -10,9 +10,14 @@ import {
   SHARD_LEAVES,
   SHARD_STRIDE,
   SHARD_SUBSPACES,
+  STATE_ABOVE,
   STATE_CODES,
+  STATE_EDGE,
   STATE_FLOOR,
   STATE_HELD,
+  STATE_HISTOGRAM,
+  STATE_LOW,
+  STATE_PER_SCORE,
   TABLES_BIAS_MULTIPLIER,
   TABLES_HEADER_BYTES,
   TABLES_INVERSE_SCALE,
@@ -21,7 +26,8 @@ import {
   VISIT_BYTES,
 } from '../../../protocol/shard-layout.ts';
 import type { Views } from '../../views.ts';
-import { compact } from './select.ts';
+import { bucketOf, compactBelow, fitBuckets, highBelow, keepFrom } from './histogram.ts';
+import { compact, smallest } from './select.ts';
 
 const fround = Math.fround;
 const MARGIN = 4.76837158203125e-7;
@@ -66,7 +72,7 @@ function subtractBiases(i16: Int16Array, biases: number, by: number): void {
 
 /**
  * LUT16 scan of leaves of one shard, for one query or several. Each visit is of one leaf by one query, which keeps its best as
- * (approximate score, local) keys, in no order, with their number in its state; `compact` cuts them back to `limit` at the end.
+ * (approximate score, local) keys, in no order, with their number in its state; `finishScan` cuts them back to `limit` at the end.
  * visits [count], each with a query's state; tablesAt, keysAt: bytes from a state to the query's tables and candidate buffer,
  * which has room for 2 x limit + BUFFER_SLACK.
  */
@@ -102,6 +108,12 @@ export function scanLeaves(
     let floorLow = u32[floor]!;
     let floorHigh = u32[floor + 1]!;
     let held = u32[(state + STATE_HELD) >>> 2]!;
+    // Candidates above bucket `edge` of the counts; the buckets are chosen, and `edge` leaves -1, when `limit` are held.
+    const counts = (state + STATE_HISTOGRAM) >>> 2;
+    let above = u32[(state + STATE_ABOVE) >>> 2]!;
+    let edge = u32[(state + STATE_EDGE) >>> 2]! - 1;
+    let start = f32[(state + STATE_LOW) >>> 2]!;
+    let perScore = f32[(state + STATE_PER_SCORE) >>> 2]!;
     let least = integerThreshold(floorHigh, floorLow, base, scale);
     while (segment) {
       const lanes = Atomics.load(i32, (segment + SEGMENT_COUNT) >>> 2);
@@ -115,26 +127,69 @@ export function scanLeaves(
           subtractBiases(i16, biases >>> 1, biasBy);
           biases += 64;
         }
+        let reached = false;
         for (let k = 0; k < BLOCK_LANES; k++) {
+          if (sums[k]! < least) continue;
+          reached = true;
           const lane = pos + LANE_OF[k]!;
-          if (sums[k]! < least || lane >= lanes) continue;
+          if (lane >= lanes) continue;
+          const score = fround(base + fround(sums[k]! * inverse));
           const low = ~u32[locals + lane]! >>> 0;
-          const high = highOfScore(fround(base + fround(sums[k]! * inverse)));
-          if (high < floorHigh || (high === floorHigh && low <= floorLow)) continue;
+          const high = highOfScore(score);
           u32[out + 2 * held] = low;
           u32[out + 2 * held + 1] = high;
+          if (high < floorHigh || (high === floorHigh && low <= floorLow)) continue;
           held++;
+          const bucket = bucketOf(score, start, perScore);
+          u32[counts + bucket]!++;
+          if (bucket > edge) above++;
+        }
+        if (!reached) continue;
+        if (above >= limit) {
+          if (edge < 0) {
+            start = scoreOfHigh(u32[out + 2 * smallest(u32, out, held) + 1]!);
+            perScore = fitBuckets(views, keys, held, start, scale, state + STATE_HISTOGRAM);
+            above = held;
+          }
+          while (above >= limit) above -= u32[counts + ++edge]!;
+          const high = highBelow(edge, start, perScore);
+          if (high >= floorHigh && high > 0) {
+            floorHigh = high;
+            floorLow = 0xffffffff;
+          }
+          least = integerThreshold(floorHigh, floorLow, base, scale);
         }
         if (held > full) {
-          held = compact(views, keys, held, limit, state + STATE_FLOOR);
-          floorLow = u32[floor]!;
-          floorHigh = u32[floor + 1]!;
-          least = integerThreshold(floorHigh, floorLow, base, scale);
+          held = keepFrom(views, keys, held, floorHigh, floorLow);
+          if (held > full - (limit >> 1)) {
+            held = compact(views, keys, held, limit, state + STATE_FLOOR);
+            floorLow = u32[floor]!;
+            floorHigh = u32[floor + 1]!;
+            least = integerThreshold(floorHigh, floorLow, base, scale);
+            above = held;
+            edge = -1;
+          }
         }
       }
       u32[(state + STATE_CODES) >>> 2]! += lanes;
       segment = u32[(segment + SEGMENT_NEXT) >>> 2]!;
     }
     u32[(state + STATE_HELD) >>> 2] = held;
+    u32[floor] = floorLow;
+    u32[floor + 1] = floorHigh;
+    u32[(state + STATE_ABOVE) >>> 2] = above;
+    u32[(state + STATE_EDGE) >>> 2] = edge + 1;
+    f32[(state + STATE_LOW) >>> 2] = start;
+    f32[(state + STATE_PER_SCORE) >>> 2] = perScore;
   }
+}
+
+/** Cuts the candidates of a query back to the `limit` best after its last visit; returns their number, and raises the floor. */
+export function finishScan(views: Views, state: number, keys: number, limit: number): number {
+  const { f32, u32 } = views;
+  const floor = (state + STATE_FLOOR) >>> 2;
+  const held = keepFrom(views, keys, u32[(state + STATE_HELD) >>> 2]!, u32[floor + 1]!, u32[floor]!);
+  const low = f32[(state + STATE_LOW) >>> 2]!;
+  const pivot = highBelow(u32[(state + STATE_EDGE) >>> 2]!, low, f32[(state + STATE_PER_SCORE) >>> 2]!);
+  return compactBelow(views, keys, held, limit, state + STATE_FLOOR, pivot);
 }

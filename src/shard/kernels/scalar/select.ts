@@ -29,7 +29,7 @@ function copy(u32: Uint32Array, base: number, to: number, from: number): void {
   u32[base + 2 * to + 1] = u32[base + 2 * from + 1]!;
 }
 
-function swap(u32: Uint32Array, base: number, i: number, j: number): void {
+export function swap(u32: Uint32Array, base: number, i: number, j: number): void {
   const low = u32[base + 2 * i]!;
   const high = u32[base + 2 * i + 1]!;
   copy(u32, base, i, j);
@@ -108,14 +108,20 @@ export function selectTop(views: Views, keys: number, count: number, limit: numb
   }
 }
 
+/** Which of u64 [count] is the smallest; count > 0. */
+export function smallest(u32: Uint32Array, base: number, count: number): number {
+  let least = 0;
+  for (let i = 1; i < count; i++) if (less(u32, base, i, least)) least = i;
+  return least;
+}
+
 /** Cuts a candidate buffer back to its `limit` best once it is over; returns the count and raises the u64 at `floor`. */
 export function compact(views: Views, keys: number, count: number, limit: number, floor: number): number {
   if (count < limit) return count;
   selectTop(views, keys, count, limit);
   const { u32 } = views;
   const base = keys >>> 2;
-  let least = 0;
-  for (let i = 1; i < limit; i++) if (less(u32, base, i, least)) least = i;
+  const least = smallest(u32, base, limit);
   u32[floor >>> 2] = u32[base + 2 * least]!;
   u32[(floor >>> 2) + 1] = u32[base + 2 * least + 1]!;
   return limit;
