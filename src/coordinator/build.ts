@@ -7,7 +7,7 @@ import { align, allocate, createMemory } from '../shard/arena.ts';
 import { bindKernels, type KernelSource } from '../shard/kernels/load.ts';
 import { layOutShard } from '../shard/shard-image.ts';
 import { Views } from '../shard/views.ts';
-import { anisotropicWeight, chooseShards, codecOf, configure } from './configure.ts';
+import { anisotropicWeight, chooseShards, codecOf, configure, memoriesFor, SHARD_BYTES } from './configure.ts';
 import type { IdColumn } from './id-column.ts';
 import { allocateLeafTables, assignScratchBytes, packLeafTables } from './leaf-tables.ts';
 import { kernelMetric, type Model, paddedSubspaces, placeModel, setBiasRange } from './model.ts';
@@ -35,8 +35,11 @@ export interface IndexData {
   readonly modelEnd: number;
   readonly numLeaves: number;
   readonly subspaces: number;
+  /** Memories with vectors and leaves; with a tree the shards that fit one memory share it. */
   readonly shards: readonly WebAssembly.Memory[];
   readonly shardSizes: readonly number[];
+  /** Units that a query's work is split into. */
+  readonly numShards: number;
   /** Lanes that a vector has in leaves: 2 with SOAR spilling, else 1. */
   readonly lanesPerVector: number;
 }
@@ -46,6 +49,8 @@ interface BuildContext {
   readonly kernels: KernelSource;
   readonly options: BuildOptions;
   readonly report: (progress: BuildProgress) => void;
+  /** Bytes of vectors per memory. */
+  readonly bytesPerMemory?: number;
 }
 
 /** Trains the model, hashes every staged vector and deals them to shards. The staging memories are free afterwards. */
@@ -67,21 +72,30 @@ export async function buildIndex(staging: Staging, context: BuildContext): Promi
   const hasBias = bias !== null && config.hashing !== false && model!.metric === METRIC_L2;
   if (hasBias) setBiasRange(control, pointer, bias.minimum, bias.range);
   const numShards = chooseShards(size, dimensions, threads.count, options.shards);
+  const needed = Math.max(1, memoriesFor(size, dimensions, context.bytesPerMemory ?? SHARD_BYTES));
+  const numMemories = config.tree === false ? numShards : Math.min(numShards, needed);
   const blocks = model?.blocks ?? 0;
-  const leafOwners = config.tree === false ? null : dealLeaves(leafCounts, numShards);
-  const spilledCounts = spills ? await countSpilled(staged, leafOwners!, numShards, context) : null;
+  const leafOwners = config.tree === false ? null : dealLeaves(leafCounts, numMemories);
+  const spilledCounts = spills ? await countSpilled(staged, leafOwners!, numMemories, context) : null;
   const plan: ShardPlan = {
     ...{ stride, codec: codecOf(config.reordering), metric: kernelMetric(metric), numLeaves: model?.numLeaves ?? 0 },
     ...{ blocks, subspaces: paddedSubspaces(blocks), codeBytes: Math.ceil(blocks / 2), leafCounts },
     ...{ hasBias, biasMinimum: bias?.minimum ?? 0, biasRange: bias?.range ?? 0 },
     ...{ leafOwners, spilledCounts },
-    rowStarts: Array.from({ length: numShards + 1 }, (_, s) => Math.floor((s * size) / numShards)),
+    rowStarts: Array.from({ length: numMemories + 1 }, (_, s) => Math.floor((s * size) / numMemories)),
   };
-  const { shards, shardSizes } = await fillShards(plan, numShards, staged, context);
+  const { shards, shardSizes } = await fillShards(plan, numMemories, staged, context);
   const modelEnd = align(new Int32Array(control.buffer)[TOP_WORD]!);
   return {
     ...{ size, dimensions, stride, metric, config, ids: staging.ids, control, model: pointer, modelEnd },
-    ...{ numLeaves: plan.numLeaves, subspaces: plan.subspaces, shards, shardSizes, lanesPerVector: spills ? 2 : 1 },
+    ...{
+      numLeaves: plan.numLeaves,
+      subspaces: plan.subspaces,
+      shards,
+      shardSizes,
+      numShards,
+      lanesPerVector: spills ? 2 : 1,
+    },
   };
 }
 

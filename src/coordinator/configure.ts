@@ -9,13 +9,14 @@ import {
 import { CODEC_BFLOAT16, CODEC_FLOAT32, CODEC_INT8, CODEC_NONE } from '../protocol/shard-layout.ts';
 import type { IndexConfig } from './types.ts';
 
-/** From here on codes pay for themselves (ScaNN's rule of thumb: brute force below 20 thousand). */
-const HASHING_FROM = 20_000;
-/** From here on a tree does (ScaNN: below 100 thousand, hashing without partitioning). */
-const TREE_FROM = 100_000;
+/**
+ * From here on codes and a tree pay for themselves (ScaNN's rule of thumb: brute force below 20 thousand). Its rule leaves the
+ * tree out below 100 thousand; here one is seven times as fast as codes alone at 60,000 x 784 and recall@10 of 0.99.
+ */
+const APPROXIMATE_FROM = 20_000;
 
-/** Bytes of vectors per shard that the default number of shards aims at. */
-const SHARD_BYTES = 2 ** 30;
+/** Bytes of vectors, as float32, that share one memory, and per shard at the most by default. */
+export const SHARD_BYTES = 2 ** 30;
 
 /** Chooses what the options leave open, from the number of vectors. */
 export function configure(size: number, options: BuildOptions): IndexConfig {
@@ -24,10 +25,11 @@ export function configure(size: number, options: BuildOptions): IndexConfig {
     throw invalid('reordering', false, 'on when hashing is false, for nothing would be stored of the vectors');
   }
   // Without stored vectors there is nothing else to score than codes.
-  const wantsHashing = options.hashing ?? (size >= HASHING_FROM || reordering === false || options.tree ? {} : false);
+  const wantsHashing =
+    options.hashing ?? (size >= APPROXIMATE_FROM || reordering === false || options.tree ? {} : false);
   // Spherical centroids give leaves of more even size under cosine: a quarter fewer codes scanned for the same recall.
   const chosenTree = { spherical: options.metric === 'cosine' };
-  const wantsTree = options.tree ?? (size >= TREE_FROM && wantsHashing !== false ? chosenTree : false);
+  const wantsTree = options.tree ?? (size >= APPROXIMATE_FROM && wantsHashing !== false ? chosenTree : false);
   const tree = size === 0 || wantsTree === false ? false : withLeaves(resolveTreeOptions(wantsTree), size);
   const hashing = size === 0 || wantsHashing === false ? false : resolveHashingOptions(wantsHashing);
   const numLeaves = tree === false ? 1 : tree.numLeaves;
@@ -69,9 +71,13 @@ export function codecOf(reordering: IndexConfig['reordering']): number {
 
 /** Shards of an index of this size: as asked, or one per GiB and at least one per thread; never more than vectors. */
 export function chooseShards(size: number, dimensions: number, threads: number, asked: number | undefined): number {
-  const bytes = size * paddedDimensions(dimensions) * 4;
-  const wanted = asked ?? Math.max(threads, Math.ceil(bytes / SHARD_BYTES));
+  const wanted = asked ?? Math.max(threads, memoriesFor(size, dimensions, SHARD_BYTES));
   return Math.max(1, Math.min(wanted, size));
+}
+
+/** Memories that the vectors need when each takes `bytesPerMemory`. */
+export function memoriesFor(size: number, dimensions: number, bytesPerMemory: number): number {
+  return Math.ceil((size * paddedDimensions(dimensions) * 4) / bytesPerMemory);
 }
 
 /** Weight of the error along the vector, less 1: eta of Guo et al. 2020 for a threshold relative to the norm. */

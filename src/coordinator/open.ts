@@ -3,7 +3,7 @@ import { text } from '../protocol/check.ts';
 import { ScanneryError } from '../protocol/errors.ts';
 import { damaged } from '../protocol/file-format.ts';
 import { METRICS } from '../protocol/metrics.ts';
-import type { OpenOptions } from '../protocol/options.ts';
+import { MAX_SHARDS, type OpenOptions } from '../protocol/options.ts';
 import {
   RESERVED_BYTES,
   SHARD_COUNT,
@@ -27,6 +27,7 @@ interface Meta
   readonly model: number;
   readonly idKind: IdKind;
   readonly shardSizes: readonly number[];
+  readonly numShards: number;
 }
 
 /** Reads a saved index into shared memory. */
@@ -133,6 +134,9 @@ function checkMeta(file: SavedFile): Meta {
     Array.isArray(meta.shardSizes) &&
     meta.shardSizes.length > 0 &&
     meta.shardSizes.reduce((sum, n) => sum + n, 0) === meta.size &&
+    Number.isSafeInteger(meta.numShards) &&
+    meta.numShards >= meta.shardSizes.length &&
+    meta.numShards <= MAX_SHARDS &&
     ['row', 'integer', 'text'].includes(meta.idKind) &&
     typeof meta.config?.defaults === 'object' &&
     file.header.sections.length === { row: 1, integer: 2, text: 3 }[meta.idKind];

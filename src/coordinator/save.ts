@@ -30,13 +30,25 @@ export async function saveIndex(
   kernels: KernelSource,
   companion?: Companion,
 ): Promise<void> {
-  const { size, dimensions, stride, metric, config, numLeaves, subspaces, model, ids, shardSizes } = data;
+  const { size, dimensions, stride, metric, config, numLeaves, subspaces, model, ids, shardSizes, numShards } = data;
   await replaceCurrent(text(directory, 'directory'), async (folder) => {
     await writeFile(
       join(folder, INDEX_FILE),
       INDEX_KIND,
       {
-        ...{ size, dimensions, stride, metric, config, numLeaves, subspaces, model, idKind: ids.kind, shardSizes },
+        ...{
+          size,
+          dimensions,
+          stride,
+          metric,
+          config,
+          numLeaves,
+          subspaces,
+          model,
+          idKind: ids.kind,
+          shardSizes,
+          numShards,
+        },
       },
       [memorySection(kernels, data.control, RESERVED_BYTES, data.modelEnd), ...ids.parts().map(plainSection)],
     );

@@ -10,6 +10,7 @@ import {
   WORKER_THREADS,
 } from '../protocol/control-layout.ts';
 import { ScanneryError } from '../protocol/errors.ts';
+import type { UnitPlan } from '../protocol/messages.ts';
 import { RESERVED_BYTES, SHARD_DATA_END, TOP_WORD } from '../protocol/shard-layout.ts';
 import type { KernelSource } from '../shard/kernels/load.ts';
 import type { IndexData } from './build.ts';
@@ -18,6 +19,7 @@ import { kernelMetric } from './model.ts';
 import { layOutControl, Slots } from './slots.ts';
 import type { Threads } from './threads.ts';
 import type { SearchResult } from './types.ts';
+import { planUnits } from './units.ts';
 
 /** How often threads are started before the index gives up. */
 const START_ATTEMPTS = 3;
@@ -25,6 +27,7 @@ const START_ATTEMPTS = 3;
 /** An index at work: threads in their serving loops, and what starts them again when one of them dies. */
 export class Serving {
   readonly dispatcher: Dispatcher;
+  readonly plan: UnitPlan;
   readonly #data: IndexData;
   readonly #threads: Threads;
   readonly #kernels: KernelSource;
@@ -39,15 +42,16 @@ export class Serving {
     this.#threads = threads;
     this.#kernels = kernels;
     this.#spareCore = threads.count < availableParallelism();
+    this.plan = planUnits(data);
     const layout = layOutControl(data.control, data.model, data, maxInFlight, threads.count);
-    this.#slots = new Slots(data.control, layout, data);
+    this.#slots = new Slots(data.control, layout, data, this.plan);
     this.dispatcher = new Dispatcher(this.#slots, {
       ...{ dimensions: data.dimensions, stride: data.stride, normalise: data.metric === 'cosine' },
       ...{
         kernelMetric: kernelMetric(data.metric),
         ids: data.ids,
         spareCore: this.#spareCore,
-        shards: data.shards.length,
+        shards: data.numShards,
         threads: threads.count,
       },
     });
@@ -106,7 +110,7 @@ export class Serving {
     const { control, shards } = this.#data;
     const threads = this.#threads.count;
     const base = {
-      ...{ kernels: this.#kernels, control, shards, layout: this.#slots.layout, threads },
+      ...{ kernels: this.#kernels, control, shards, plan: this.plan, layout: this.#slots.layout, threads },
       spareCore: this.#spareCore,
     };
     const alive = await this.#threads.serve(

@@ -8,7 +8,7 @@ import {
   SLOT_CODES,
   SLOT_DUPLICATES,
   SLOT_ERROR,
-  SLOT_FIRST_SHARD,
+  SLOT_FIRST_UNIT,
   SLOT_FLOOR,
   SLOT_K,
   SLOT_LEAVES,
@@ -27,6 +27,7 @@ import {
   SLOT_TABLES,
   SLOT_WORDS,
 } from '../protocol/control-layout.ts';
+import type { UnitPlan } from '../protocol/messages.ts';
 import { LEAF_ENTRY_BYTES, ROUTE_BUCKETS, ROUTE_LANES, TABLES_HEADER_BYTES } from '../protocol/shard-layout.ts';
 import { align, allocate } from '../shard/arena.ts';
 import { duplicatesEntries } from '../shard/shard-scratch.ts';
@@ -40,6 +41,7 @@ export interface ServedShape {
   readonly subspaces: number;
   readonly numLeaves: number;
   readonly shardSizes: readonly number[];
+  readonly numShards: number;
   readonly lanesPerVector: number;
 }
 
@@ -60,7 +62,7 @@ const CLEARED = [
   SLOT_RESULT_COUNT,
   SLOT_MICROS,
   SLOT_PREPARE_MICROS,
-  SLOT_FIRST_SHARD,
+  SLOT_FIRST_UNIT,
   SLOT_CODES,
 ];
 
@@ -75,7 +77,7 @@ export function layOutControl(
   numSlots: number,
   threads: number,
 ): ControlLayout {
-  const queueCapacity = 2 ** Math.ceil(Math.log2(2 * numSlots * shape.shardSizes.length));
+  const queueCapacity = 2 ** Math.ceil(Math.log2(2 * numSlots * shape.numShards));
   const routeBytes = shape.stride * 2 + (shape.numLeaves + ROUTE_LANES) * 4 + ROUTE_BUCKETS * 4 + shape.numLeaves * 8;
   const scratchBytes = align(64 + shape.stride * 4 + Math.max(routeBytes, shape.subspaces * 64) + 64);
   return {
@@ -99,12 +101,14 @@ export class Slots {
   readonly #free: number[];
   readonly #extentOf: (Extent | undefined)[];
   readonly #tablesBytes: number;
+  readonly #unitSizes: readonly number[];
 
-  constructor(memory: WebAssembly.Memory, layout: ControlLayout, shape: ServedShape) {
+  constructor(memory: WebAssembly.Memory, layout: ControlLayout, shape: ServedShape, { units }: UnitPlan) {
     this.layout = layout;
     this.#views = new Views(memory);
     this.#extents = new Extents(memory);
     this.#shape = shape;
+    this.#unitSizes = units.map((unit) => shape.shardSizes[unit.memory]!);
     this.#free = Array.from({ length: layout.numSlots }, (_, i) => layout.numSlots - 1 - i);
     this.#extentOf = new Array(layout.numSlots);
     this.#tablesBytes = align(TABLES_HEADER_BYTES + shape.stride * 4 + shape.subspaces * 16);
@@ -129,7 +133,8 @@ export class Slots {
 
   /** Takes a free slot, with memory for the request; returns it, or throws SCANNERY_OUT_OF_MEMORY with nothing taken. */
   take(request: Request): number {
-    const { shardSizes: sizes, lanesPerVector } = this.#shape;
+    const { lanesPerVector } = this.#shape;
+    const sizes = this.#unitSizes;
     const leavesBytes = align(request.numLeavesToSearch * LEAF_ENTRY_BYTES);
     let listCapacity = 0;
     let merged = 0;
@@ -166,7 +171,8 @@ export class Slots {
     const mergedAt = leaves + leavesBytes + listBytes * sizes.length;
     i32[h + SLOT_MERGED] = mergedAt;
     i32[h + SLOT_DUPLICATES] = mergedAt + align(merged * 8);
-    this.reset(slot, false);
+    // What each shard did shows only when each is scanned by itself.
+    this.reset(slot, request.explain === true);
     return slot;
   }
 
@@ -175,7 +181,7 @@ export class Slots {
     const { i32 } = this.#views;
     const h = this.header(slot);
     i32[h + SLOT_ALONE] = alone ? 1 : 0;
-    i32[h + SLOT_REMAINING] = this.#shape.shardSizes.length;
+    i32[h + SLOT_REMAINING] = this.#shape.numShards;
     for (const word of CLEARED) i32[h + word] = 0;
     Atomics.store(i32, h + SLOT_STATE, SLOT_QUEUED);
   }
@@ -188,7 +194,7 @@ export class Slots {
   /** Puts one unit per shard on the queue; `wake` tells the workers. */
   enqueue(slot: number): void {
     const { i32 } = this.#views;
-    const shards = this.#shape.shardSizes.length;
+    const shards = this.#shape.numShards;
     const mask = this.layout.queueCapacity - 1;
     const queue = this.layout.queue >>> 2;
     const tail = Atomics.load(i32, QUEUE_TAIL);

@@ -8,12 +8,17 @@ import type { IndexStats } from './types.ts';
 const used = (memory: WebAssembly.Memory): number => Atomics.load(new Int32Array(memory.buffer), TOP_WORD) >>> 0;
 
 export function describe(data: IndexData, serving: Serving, threads: Threads, kernels: KernelTier): IndexStats {
-  const shards = data.shards.map((memory, s) => ({ size: data.shardSizes[s]!, bytes: used(memory) }));
+  const memories = data.shards.map(used);
+  const { units } = serving.plan;
+  const shards = units.map(({ memory, count }) => ({
+    size: count,
+    bytes: Math.round(memories[memory]! / units.filter((unit) => unit.memory === memory).length),
+  }));
   const { dispatcher } = serving;
   return {
     ...{ size: data.size, dimensions: data.dimensions, metric: data.metric, kernels, threads: threads.count },
     ...{ config: data.config, numLeaves: data.numLeaves, shards },
-    bytes: shards.reduce((sum, shard) => sum + shard.bytes, used(data.control)),
+    bytes: memories.reduce((sum, bytes) => sum + bytes, used(data.control)),
     queries: { ...dispatcher.counters, inFlight: dispatcher.inFlight, waitingCalls: dispatcher.waiting },
     workerRestarts: threads.restarts,
   };

@@ -39,8 +39,8 @@ export const SLOT_LIST_BYTES = 15; // bytes from one shard's list to the next
 export const SLOT_MERGED = 16; // pointer: keys of the merge, shards x limit; the answer starts here
 export const SLOT_PREPARE_MICROS = 17; // of SLOT_MICROS, those that preparing took
 export const SLOT_DUPLICATES = 19; // pointer: table of dropDuplicates, behind the merged keys; only with spilled vectors
-export const SLOT_ALONE = 20; // 1: not to be scanned together with others, since a thread has died with it
-export const SLOT_FIRST_SHARD = 18; // shard that unit 0 scans, the others in turn: the one with the best leaf
+export const SLOT_ALONE = 20; // 1: scanned unit by unit and with no other: a thread has died with it, or its units are to be told apart
+export const SLOT_FIRST_UNIT = 18; // unit that comes first, the others in turn: the one with the best leaf
 
 export const SLOT_FREE = 0;
 export const SLOT_QUEUED = 1;
@@ -62,7 +62,7 @@ export const LIST_COUNT = 0; // candidates kept
 export const LIST_CAPACITY = 1; // room for keys by local, behind which the keys by row are
 export const LIST_CODES = 2; // codes scanned
 export const LIST_SCAN_MICROS = 3;
-export const LIST_RESCORED = 4; // candidates rescored
+export const LIST_RESCORED = 4; // candidates rescored from the memory, in the list of its first unit
 export const LIST_RESCORE_MICROS = 5;
 export const LIST_HEADER_BYTES = 32;
 

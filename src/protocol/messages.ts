@@ -19,6 +19,15 @@ export interface ServeTask {
   readonly control: WebAssembly.Memory;
   readonly layout: ControlLayout;
   readonly shards: readonly WebAssembly.Memory[];
+  readonly plan: UnitPlan;
+}
+
+/** How a query's work is split: unit u is what one worker does of it at once. */
+export interface UnitPlan {
+  /** The memory that the unit scans, and the vectors of it that it scores in an exact scan. */
+  readonly units: readonly { readonly memory: number; readonly first: number; readonly count: number }[];
+  /** Int32 [memories x numLeaves]: the unit that scans what a memory has of a leaf; null when each memory is one unit. */
+  readonly leafUnits: Int32Array | null;
 }
 
 /**

@@ -139,6 +139,8 @@ export interface OpenOptions {
   signal?: AbortSignal | undefined;
 }
 
+export const MAX_SHARDS = 1024;
+
 const none = undefined;
 const count = optional(integer(1, 2 ** 31 - 1));
 
@@ -182,7 +184,7 @@ const seed = { default: 42, check: integer(0, 2 ** 32 - 1) };
 const BUILD: OptionTable<BuildOptions> = {
   dimensions: { default: none, check: optional(integer(1, MAX_DIMENSIONS)) },
   metric: { default: 'dot_product', check: oneOf(...METRICS) },
-  shards: { default: none, check: optional(integer(1, 1024)) },
+  shards: { default: none, check: optional(integer(1, MAX_SHARDS)) },
   threads,
   targetRecall: { default: none, check: optional(targetRecall) },
   seed,

@@ -14,6 +14,7 @@ import {
   SLOT_MODE,
   SLOT_TABLES,
 } from '../protocol/control-layout.ts';
+import type { UnitPlan } from '../protocol/messages.ts';
 import { keyAtLeast } from '../protocol/order.ts';
 import { RESERVED_BYTES, SHARD_LANES_PER_VECTOR, TABLES_HEADER_BYTES } from '../protocol/shard-layout.ts';
 import type { Kernels } from './kernels/kernels.ts';
@@ -24,6 +25,7 @@ export interface MergerParts {
   readonly control: Views;
   readonly kernels: Kernels;
   readonly shards: readonly ShardScratch[];
+  readonly units: UnitPlan['units'];
   /** Bytes of a query's tables, of which the header and the query itself serve for rescoring. */
   readonly tablesBytes: number;
   readonly stride: number;
@@ -35,10 +37,15 @@ export interface MergerParts {
 export class Merger {
   readonly #parts: MergerParts;
   readonly #spilled: boolean;
+  /** The units of each memory. */
+  readonly #unitsOf: readonly (readonly number[])[];
 
   constructor(parts: MergerParts) {
     this.#parts = parts;
     const { u32 } = parts.shards[0]!.views;
+    this.#unitsOf = parts.shards.map((_, memory) =>
+      Array.from(parts.units.keys()).filter((unit) => parts.units[unit]!.memory === memory),
+    );
     this.#spilled = u32[(RESERVED_BYTES + SHARD_LANES_PER_VECTOR) >>> 2]! > 1;
   }
 
@@ -84,7 +91,7 @@ export class Merger {
   /** Copies every shard's keys by row to one place; returns their number. */
   #concatenate(slot: number, merged: number): number {
     let count = 0;
-    for (let s = 0; s < this.#parts.shards.length; s++) count += this.#append(slot, s, merged + count * 8);
+    for (let s = 0; s < this.#parts.units.length; s++) count += this.#append(slot, s, merged + count * 8);
     return count;
   }
 
@@ -95,22 +102,28 @@ export class Merger {
     const query = u8.subarray(tables, tables + TABLES_HEADER_BYTES + stride * 4);
     const floor = this.#commonFloor(slot, merged, i32[slot + SLOT_LIMIT]!);
     let count = 0;
-    for (let s = 0; s < shards.length; s++) {
-      const list = listOf(u32, slot, s);
-      let kept = floor === null ? u32[(list >>> 2) + LIST_COUNT]! : this.#keep(list, floor);
+    for (const [memory, units] of this.#unitsOf.entries()) {
+      const lists = units.map((unit) => listOf(u32, slot, unit));
+      const held = lists.map((list) => (floor === null ? u32[(list >>> 2) + LIST_COUNT]! : this.#keep(list, floor)));
+      let kept = held.reduce((sum, n) => sum + n, 0);
       if (kept === 0) continue;
-      const shard = shards[s]!;
+      const shard = shards[memory]!;
       shard.reserve({ queries: 1, tablesBytes, visits: 0, limit: kept });
       const views = shard.views.refresh();
       views.u8.set(query, shard.tables);
-      views.u8.set(u8.subarray(list + LIST_HEADER_BYTES, list + LIST_HEADER_BYTES + kept * 8), shard.keys);
+      let to = shard.keys;
+      for (const [i, list] of lists.entries()) {
+        const keys = list + LIST_HEADER_BYTES;
+        views.u8.set(u8.subarray(keys, keys + held[i]! * 8), to);
+        to += held[i]! * 8;
+      }
       const started = performance.now();
       if (this.#spilled) {
         kept = shard.kernels.dropDuplicates(shard.keys, kept, shard.rowKeys, duplicatesEntries(kept));
       }
       shard.kernels.rescore(RESERVED_BYTES, shard.tables + TABLES_HEADER_BYTES, shard.keys, kept, shard.state);
-      u32[(list >>> 2) + LIST_RESCORED] = kept;
-      u32[(list >>> 2) + LIST_RESCORE_MICROS] = Math.round((performance.now() - started) * 1e4);
+      u32[(lists[0]! >>> 2) + LIST_RESCORED] = kept;
+      u32[(lists[0]! >>> 2) + LIST_RESCORE_MICROS] = Math.round((performance.now() - started) * 1e4);
       u8.set(views.u8.subarray(shard.keys, shard.keys + kept * 8), merged + count * 8);
       count += kept;
     }
@@ -119,10 +132,11 @@ export class Merger {
 
   /** The last key by row that is among the best `limit` of all shards, or null when all candidates are. */
   #commonFloor(slot: number, merged: number, limit: number): readonly [high: number, low: number] | null {
-    const { control, kernels, shards, key } = this.#parts;
-    if (shards.length === 1) return null;
-    const count = this.#concatenate(slot, merged);
+    const { control, kernels, units, key } = this.#parts;
+    let count = 0;
+    for (let s = 0; s < units.length; s++) count += control.u32[(listOf(control.u32, slot, s) >>> 2) + LIST_COUNT]!;
     if (count <= limit) return null;
+    this.#concatenate(slot, merged);
     kernels.compact(merged, count, limit, key);
     return [control.u32[(key >>> 2) + 1]!, control.u32[key >>> 2]!];
   }

@@ -4,7 +4,7 @@ import {
   MODE_EXACT,
   SLOT_ALONE,
   SLOT_ERROR,
-  SLOT_FIRST_SHARD,
+  SLOT_FIRST_UNIT,
   SLOT_LEAVES,
   SLOT_LEAVES_TO_SEARCH,
   SLOT_LIMIT,
@@ -15,7 +15,7 @@ import {
   SLOT_TABLES,
 } from '../protocol/control-layout.ts';
 import { ScanneryError } from '../protocol/errors.ts';
-import type { ServeTask } from '../protocol/messages.ts';
+import type { ServeTask, UnitPlan } from '../protocol/messages.ts';
 import {
   RESERVED_BYTES,
   SEGMENT_COUNT,
@@ -42,10 +42,12 @@ export class QueryEngine {
   readonly #model: number;
   /** Pointer: 64 bytes for a key, then room to prepare a query. */
   readonly #scratch: number;
+  readonly #plan: UnitPlan;
+  readonly #numLeaves: number;
   readonly #scanner: ShardScanner;
   readonly #merger: Merger;
 
-  constructor(task: Pick<ServeTask, 'kernels' | 'control' | 'shards' | 'layout' | 'worker'>) {
+  constructor(task: Pick<ServeTask, 'kernels' | 'control' | 'shards' | 'plan' | 'layout' | 'worker'>) {
     this.control = new Views(task.control);
     this.#kernels = bindKernels(task.kernels, task.control);
     this.shards = task.shards.map((memory) => new ShardScratch(task.kernels, memory));
@@ -54,9 +56,12 @@ export class QueryEngine {
     const header = (word: number): number => this.shards[0]!.views.u32[(SHARD + word) >>> 2]!;
     const stride = header(SHARD_STRIDE);
     const tablesBytes = TABLES_HEADER_BYTES + stride * 4 + header(SHARD_SUBSPACES) * 16;
-    this.#scanner = new ShardScanner(this.control, this.shards, tablesBytes, header(SHARD_NUM_LEAVES));
+    this.#plan = task.plan;
+    this.#numLeaves = header(SHARD_NUM_LEAVES);
+    const sizes = { tablesBytes, numLeaves: this.#numLeaves };
+    this.#scanner = new ShardScanner(this.control, this.shards, task.plan, sizes);
     this.#merger = new Merger({
-      ...{ control: this.control, kernels: this.#kernels, shards: this.shards },
+      ...{ control: this.control, kernels: this.#kernels, shards: this.shards, units: task.plan.units },
       ...{ tablesBytes, stride, key: this.#scratch },
     });
   }
@@ -73,20 +78,22 @@ export class QueryEngine {
       i32[slot + SLOT_LEAVES_TO_SEARCH]!,
       this.#scratch + 64,
     );
-    this.control.i32[slot + SLOT_FIRST_SHARD] = this.#ownerOf(u32[u32[slot + SLOT_LEAVES]! >>> 2]!);
+    this.control.i32[slot + SLOT_FIRST_UNIT] = this.#ownerOf(u32[u32[slot + SLOT_LEAVES]! >>> 2]!);
     this.control.i32[slot + SLOT_PREPARE_MICROS] = this.#charge(slot, started);
   }
 
-  /** The shard with most lanes of a leaf. Without spilled vectors one shard has them all. */
+  /** The unit that scans a leaf, or most of its lanes: with spilled vectors several memories may have some. */
   #ownerOf(leaf: number): number {
+    const { units, leafUnits } = this.#plan;
+    if (units.length === 1) return 0;
     let owner = 0;
     let most = 0;
-    for (let s = 0; s < this.shards.length && this.shards.length > 1; s++) {
+    for (let s = 0; s < this.shards.length; s++) {
       const { u32, i32 } = this.shards[s]!.views;
       const segment = u32[(u32[(SHARD + SHARD_LEAVES) >>> 2]! >>> 2) + leaf]!;
       const lanes = segment === 0 ? 0 : Atomics.load(i32, (segment + SEGMENT_COUNT) >>> 2);
       if (lanes > most) {
-        owner = s;
+        owner = leafUnits === null ? s : leafUnits[s * this.#numLeaves + leaf]!;
         most = lanes;
       }
     }
@@ -94,37 +101,41 @@ export class QueryEngine {
   }
 
   /**
-   * Scans one shard and leaves its best candidates in the slot. The shard with the best leaf comes first: the score that its
+   * Scans one unit and leaves its best candidates in the slot. The unit with the best leaf comes first: the score that its
    * candidates reach spares the others most of theirs.
    */
   scan(slot: number, unit: number): void {
     const { i32 } = this.control.refresh();
     if (isSettled(i32, slot)) return;
-    this.#scanner.scan([slot], (unit + i32[slot + SLOT_FIRST_SHARD]!) % this.shards.length);
+    this.#scanner.scanUnit(slot, (unit + i32[slot + SLOT_FIRST_UNIT]!) % this.#plan.units.length);
   }
 
-  /** Whether slot b can be scanned together with a group of `count` that began with slot a. */
-  mayJoin(a: number, count: number, b: number): boolean {
+  /** Whether a query may be scanned as a whole instead of unit by unit. */
+  mayBeWhole(slot: number): boolean {
     const { i32 } = this.control.refresh();
-    if (i32[a + SLOT_ALONE] === 1 || i32[b + SLOT_ALONE] === 1) return false;
+    return i32[slot + SLOT_ALONE] === 0 && i32[slot + SLOT_MODE] !== MODE_EXACT;
+  }
+
+  /** Whether slot b can be scanned together with a group of `count` that began with slot a; each may be scanned as a whole. */
+  mayJoin(a: number, count: number, b: number): boolean {
     return count < this.#scanner.groupLimit(a) && this.#scanner.fits(a, b);
   }
 
   /**
-   * Scans all shards for a group of queries, one shard after the other, so that each is spared what cannot be among the best
+   * Scans everything for a group of queries, one memory after the other, so that each is spared what cannot be among the best
    * of those before it.
    */
   scanGroup(group: readonly number[]): void {
     const { i32, u32 } = this.control.refresh();
     const slots = group.filter((slot) => !isSettled(i32, slot));
     if (slots.length === 0) return;
-    const shards = this.shards.length;
-    const first = slots.length === 1 ? i32[slots[0]! + SLOT_FIRST_SHARD]! : 0;
+    const memories = this.shards.length;
+    this.#scanner.clear(slots);
     const held = new Array<number>(slots.length).fill(0);
-    for (let unit = 0; unit < shards; unit++) {
-      const s = (unit + first) % shards;
-      this.#scanner.scan(slots, s);
-      if (unit === shards - 1) return;
+    for (let memory = 0; memory < memories; memory++) {
+      this.#scanner.scanMemory(slots, memory);
+      if (memory === memories - 1) return;
+      const s = this.#plan.units.findIndex((unit) => unit.memory === memory);
       for (const [i, slot] of slots.entries()) {
         const started = performance.now();
         held[i] = this.#merger.add(slot, s, held[i]!);

@@ -18,6 +18,7 @@ import {
   SLOT_MODE,
   SLOT_TABLES,
 } from '../protocol/control-layout.ts';
+import type { UnitPlan } from '../protocol/messages.ts';
 import {
   LEAF_ENTRY_BYTES,
   RESERVED_BYTES,
@@ -56,13 +57,22 @@ export class ShardScanner {
   readonly #control: Views;
   readonly #shards: readonly ShardScratch[];
   readonly #tablesBytes: number;
+  readonly #plan: UnitPlan;
+  readonly #numLeaves: number;
   /** Visits of a group, chained by leaf: the last visit of each leaf, and each visit's predecessor. */
   readonly #lastVisit: Int32Array;
   #before = new Int32Array(0);
   #leaves = new Int32Array(0);
 
-  constructor(control: Views, shards: readonly ShardScratch[], tablesBytes: number, numLeaves: number) {
+  constructor(
+    control: Views,
+    shards: readonly ShardScratch[],
+    plan: UnitPlan,
+    { tablesBytes, numLeaves }: { readonly tablesBytes: number; readonly numLeaves: number },
+  ) {
     this.#control = control;
+    this.#plan = plan;
+    this.#numLeaves = numLeaves;
     this.#shards = shards;
     this.#tablesBytes = tablesBytes;
     this.#lastVisit = new Int32Array(numLeaves).fill(NONE);
@@ -87,10 +97,33 @@ export class ShardScanner {
     return Math.floor(GROUP_BYTES / (bytes * this.#shards.length));
   }
 
-  /** Scans shard s for slots that fit each other. `slots` are the first words of their headers. */
-  scan(slots: readonly number[], s: number): void {
+  /** Scans one unit for one slot. A slot is the first word of its header. */
+  scanUnit(slot: number, unit: number): void {
+    const { memory } = this.#plan.units[unit]!;
+    this.#scan([slot], memory, unit, this.#plan.leafUnits === null ? NONE : unit);
+  }
+
+  /** Scans a whole memory for slots that fit each other, and leaves in the list of its first unit what all of them would. */
+  scanMemory(slots: readonly number[], memory: number): void {
+    const first = this.#plan.units.findIndex((unit) => unit.memory === memory);
+    this.#scan(slots, memory, first, NONE);
+  }
+
+  /** Forgets what slots had in their lists before. */
+  clear(slots: readonly number[]): void {
+    const { u32 } = this.#control.refresh();
+    for (const slot of slots) {
+      for (let unit = 0; unit < this.#plan.units.length; unit++) {
+        const list = listOf(u32, slot, unit) >>> 2;
+        u32.fill(0, list, list + (LIST_HEADER_BYTES >>> 2));
+      }
+    }
+  }
+
+  /** Scans the leaves of a unit, or those of all, and leaves in list `s` what was found. */
+  #scan(slots: readonly number[], memory: number, s: number, unit: number): void {
     const { u8, i32, u32 } = this.#control.refresh();
-    const shard = this.#shards[s]!;
+    const shard = this.#shards[memory]!;
     const first = slots[0]!;
     const mode = i32[first + SLOT_MODE]!;
     const { u32: words } = shard.views;
@@ -113,39 +146,53 @@ export class ShardScanner {
       views.i32[((shard.state + STATE_FLOOR) >>> 2) + 1] = Atomics.load(i32, slots[i]! + SLOT_FLOOR);
     }
     const started = performance.now();
-    if (mode === MODE_EXACT) this.#scanVectors(first, shard, limit);
-    else this.#scanLeaves(slots, mode, shard, limit);
+    if (mode === MODE_EXACT) this.#scanVectors(first, shard, this.#plan.units[s]!, limit);
+    else this.#scanLeaves(slots, mode, memory, unit, limit);
     const tenths = Math.round(tenthsSince(started) / slots.length);
     for (let i = 0; i < slots.length; i++) {
       shard.use(i);
-      this.#leave(slots[i]!, s, mode, limit, tenths);
+      this.#leave(slots[i]!, shard, s, mode, limit, tenths);
     }
   }
 
-  #scanVectors(slot: number, shard: ShardScratch, limit: number): void {
+  #scanVectors(slot: number, shard: ShardScratch, rows: { first: number; count: number }, limit: number): void {
     const { kernels, keys, state, tables, views } = shard;
-    const size = views.u32[(SHARD + SHARD_COUNT) >>> 2]!;
+    const end = rows.first + rows.count;
     let held = 0;
-    for (let first = 0; first < size && !isSettled(this.#control.i32, slot); first += EXACT_STEP) {
-      const count = Math.min(EXACT_STEP, size - first);
+    for (let first = rows.first; first < end && !isSettled(this.#control.i32, slot); first += EXACT_STEP) {
+      const count = Math.min(EXACT_STEP, end - first);
       held = kernels.scanVectors(SHARD, tables + TABLES_HEADER_BYTES, first, count, limit, keys, held, state);
     }
     views.u32[(state + STATE_HELD) >>> 2] = held;
   }
 
-  #scanLeaves(slots: readonly number[], mode: number, shard: ShardScratch, limit: number): void {
+  #scanLeaves(slots: readonly number[], mode: number, memory: number, unit: number, limit: number): void {
+    const shard = this.#shards[memory]!;
     const { kernels, visits, tablesAt, keysAt } = shard;
-    const count = slots.length === 1 ? this.#visitsOf(slots[0]!, shard) : this.#visitsByLeaf(slots, shard);
+    const count = slots.length === 1 ? this.#visitsOf(slots[0]!, memory, unit) : this.#visitsByLeaf(slots, shard);
     if (mode === MODE_LEAVES) kernels.scanLeafVectors(SHARD, visits, count, limit, tablesAt, keysAt);
     else kernels.scanLeaves(SHARD, visits, count, limit, tablesAt, keysAt);
   }
 
-  /** Lists the visits of one query, best leaf first; returns their number. Leaves without lanes in the shard are left out. */
-  #visitsOf(slot: number, shard: ShardScratch): number {
+  /** Lists the visits of one query to leaves of a unit, or of all, best leaf first; returns their number. */
+  #visitsOf(slot: number, memory: number, unit: number): number {
+    const shard = this.#shards[memory]!;
     shard.use(0);
-    return this.#list(slot, shard, 0, this.#control.i32[slot + SLOT_LEAVES_TO_SEARCH]!, 0);
+    const count = this.#list(slot, shard, 0, this.#control.i32[slot + SLOT_LEAVES_TO_SEARCH]!, 0);
+    if (unit === NONE) return count;
+    const leafUnits = this.#plan.leafUnits!;
+    const { u32 } = shard.views;
+    const first = shard.visits >>> 2;
+    let kept = first;
+    for (let at = first; at < first + count * (VISIT_BYTES >>> 2); at += VISIT_BYTES >>> 2) {
+      if (leafUnits[memory * this.#numLeaves + u32[at]!] !== unit) continue;
+      u32.copyWithin(kept, at, at + (VISIT_BYTES >>> 2));
+      kept += VISIT_BYTES >>> 2;
+    }
+    return (kept - first) / (VISIT_BYTES >>> 2);
   }
 
+  /** Lists visits from one rank of leaves to another; returns how many there are then. Leaves without lanes here are left out. */
   #list(slot: number, shard: ShardScratch, from: number, to: number, count: number): number {
     const { u32 } = this.#control;
     const { u32: words } = shard.views;
@@ -211,12 +258,12 @@ export class ShardScanner {
   }
 
   /** Leaves what was found for the selected query in its slot. */
-  #leave(slot: number, s: number, mode: number, limit: number, tenths: number): void {
+  #leave(slot: number, shard: ShardScratch, s: number, mode: number, limit: number, tenths: number): void {
     const { u8, i32, u32 } = this.#control;
-    const { kernels, views, state, keys, rowKeys } = this.#shards[s]!;
+    const { kernels, views, state, keys, rowKeys } = shard;
     const floor = (state + STATE_FLOOR) >>> 2;
     const count = kernels.finishScan(state, keys, limit);
-    const byRow = this.#shards.length > 1 || mode !== MODE_HASHED;
+    const byRow = this.#plan.units.length > 1 || mode !== MODE_HASHED;
     if (byRow) kernels.localsToRows(SHARD, keys, count, rowKeys);
     if (count === i32[slot + SLOT_LIMIT]) raiseFloor(i32, slot, views.u32[floor + 1]!);
     const codes = views.i32[(state + STATE_CODES) >>> 2]!;

@@ -70,7 +70,7 @@ export class Server {
     this.#worker = task.worker;
     this.#threads = task.threads;
     this.#maySpin = task.spareCore;
-    this.#numShards = task.shards.length;
+    this.#numShards = task.plan.units.length;
     this.#units = new Int32Array(Math.max(MAX_UNITS, MAX_QUERIES * this.#numShards));
   }
 
@@ -133,16 +133,17 @@ export class Server {
     for (let i = 0; i < count; ) {
       const unit = this.#units[i]!;
       const number = Math.floor(unit / shards);
-      if (unit % shards !== 0 || i + shards > count) {
+      const first = this.#slot(number);
+      if (unit % shards !== 0 || i + shards > count || (shards > 1 && !this.#engine.mayBeWhole(first))) {
         this.#workOnPart(number, unit % shards);
         i++;
         continue;
       }
-      const first = this.#slot(number);
       const numbers = [number];
-      for (i += shards; i + shards <= count; i += shards) {
+      for (i += shards; i + shards <= count && this.#engine.mayBeWhole(first); i += shards) {
         const next = this.#units[i]! / shards;
-        if (!this.#engine.mayJoin(first, numbers.length, this.#slot(next))) break;
+        const slot = this.#slot(next);
+        if (!this.#engine.mayBeWhole(slot) || !this.#engine.mayJoin(first, numbers.length, slot)) break;
         numbers.push(next);
       }
       this.#workOnGroup(numbers);

@@ -231,7 +231,7 @@ it('each file is missed, and named, when it is gone', async () => {
   const directory = fresh();
   await index.save(directory);
   const files = filesIn(directory).filter((name) => name !== 'CURRENT');
-  expect(files).toHaveLength(3);
+  expect(files).toHaveLength(2);
   for (const name of files) {
     const copy = fresh();
     cpSync(directory, copy, { recursive: true });

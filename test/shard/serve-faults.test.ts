@@ -107,7 +107,7 @@ describe('a request whose scratch does not fit its shard', () => {
     const small = index.submit(query(0), index.request(5, 20, 4));
     index.server.drain();
     // The shard with the query's best leaf comes first.
-    full(index.word(small, C.SLOT_FIRST_SHARD));
+    full(index.word(small, C.SLOT_FIRST_UNIT));
     index.slots.free(small);
     const slot = index.submit(query(0), index.request(count, count, 12));
     index.server.drain();

@@ -1,5 +1,6 @@
 import { type IndexData, searchMode } from '../../src/coordinator/build.ts';
 import { layOutControl, type Request, Slots } from '../../src/coordinator/slots.ts';
+import { planUnits } from '../../src/coordinator/units.ts';
 import type { BuildOptions, SearchResult } from '../../src/index.ts';
 import { SLOT_DONE, SLOT_MERGED, SLOT_RESULT_COUNT, SLOT_STATE } from '../../src/protocol/control-layout.ts';
 import type { ServeTask } from '../../src/protocol/messages.ts';
@@ -30,9 +31,10 @@ export class InProcessIndex {
   ) {
     this.data = data;
     const layout = layOutControl(data.control, data.model, data, numSlots, threads);
-    this.slots = new Slots(data.control, layout, data);
+    const plan = planUnits(data);
+    this.slots = new Slots(data.control, layout, data, plan);
     const { control, shards } = data;
-    this.#base = { kind: 'serve', threads, spareCore, kernels, control, layout, shards };
+    this.#base = { kind: 'serve', threads, spareCore, kernels, control, layout, shards, plan };
     this.server = new Server(this.serveTask(0));
   }
 
@@ -41,8 +43,10 @@ export class InProcessIndex {
     options: BuildOptions,
     shape: ServingShape = {},
     kernels: KernelSource = loadKernels(),
+    bytesPerMemory = 1,
   ): Promise<InProcessIndex> {
-    return new InProcessIndex(await buildInline(data, options, new InlineThreads(), kernels), shape, kernels);
+    const built = await buildInline(data, options, new InlineThreads(), kernels, bytesPerMemory);
+    return new InProcessIndex(built, shape, kernels);
   }
 
   serveTask(worker = 0): ServeTask {

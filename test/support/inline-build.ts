@@ -1,6 +1,7 @@
 import { buildIndex, type IndexData, searchMode } from '../../src/coordinator/build.ts';
 import { layOutControl, type Request, Slots } from '../../src/coordinator/slots.ts';
 import type { PhaseOf, Threads } from '../../src/coordinator/threads.ts';
+import { planUnits } from '../../src/coordinator/units.ts';
 import type { BuildOptions } from '../../src/index.ts';
 import { SLOT_MERGED, SLOT_RESULT_COUNT } from '../../src/protocol/control-layout.ts';
 import {
@@ -40,16 +41,23 @@ export function newCursor(aborted = false): Int32Array {
   return cursor;
 }
 
-/** Builds an index with every phase run in this thread. */
+/** Builds an index with every phase run in this thread, each shard in a memory of its own unless more bytes may share one. */
 export async function buildInline(
   data: Data,
   options: BuildOptions,
   threads = new InlineThreads(),
   kernels = loadKernels(),
+  bytesPerMemory = 1,
 ): Promise<IndexData> {
   const resolved = resolveBuildOptions(options);
   const staging = await stage(data, kernels, resolved);
-  return buildIndex(staging, { threads: threads as unknown as Threads, kernels, options: resolved, report: () => {} });
+  return buildIndex(staging, {
+    threads: threads as unknown as Threads,
+    kernels,
+    options: resolved,
+    report: () => {},
+    bytesPerMemory,
+  });
 }
 
 /** One worker's server, and the slots that it works on, in this thread. */
@@ -62,9 +70,10 @@ export class InlineServer {
   constructor(data: IndexData, { numSlots = 32, kernels = loadKernels() as KernelSource } = {}) {
     this.data = data;
     const layout = layOutControl(data.control, data.model, data, numSlots, 1);
-    this.slots = new Slots(data.control, layout, data);
+    const plan = planUnits(data);
+    this.slots = new Slots(data.control, layout, data, plan);
     const { control, shards } = data;
-    this.task = { kind: 'serve', worker: 0, threads: 1, spareCore: false, kernels, control, layout, shards };
+    this.task = { kind: 'serve', worker: 0, threads: 1, spareCore: false, kernels, control, layout, shards, plan };
     this.server = new Server(this.task);
   }
 
