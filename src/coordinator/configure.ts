@@ -74,6 +74,16 @@ export function chooseShards(size: number, dimensions: number, threads: number, 
   return Math.max(1, Math.min(wanted, size));
 }
 
+/**
+ * Bytes of vectors up to which an index may have one shard that keeps vectors just as they are staged; 0 if it has none such
+ * whatever its size. They are counted as `chooseShards` counts them.
+ */
+export function oneShardBytes({ shards, reordering }: BuildOptions, threads: number): number {
+  if (reordering === false || (reordering?.vectors ?? 'float32') !== 'float32') return 0;
+  if (shards !== undefined) return shards === 1 ? Number.POSITIVE_INFINITY : 0;
+  return threads === 1 ? SHARD_BYTES : 0;
+}
+
 /** Weight of the error along the vector, less 1: eta of Guo et al. 2020 for a threshold relative to the norm. */
 export function anisotropicWeight(dimensions: number, threshold: number): number {
   const square = threshold ** 2;
