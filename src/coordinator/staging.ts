@@ -15,7 +15,7 @@ import type { VectorChunk, VectorsInput } from './types.ts';
 
 /** Rows are 32-bit numbers; the highest is kept free. */
 const MAX_VECTORS = 2 ** 32 - 2;
-/** Bytes of rows per staging memory that is not going to be a shard: large enough to be few, small enough to be freed one by one. */
+/** Bytes of rows per staging memory, unless it may become a shard's: few memories, each with a copy of the model. */
 const SEGMENT_BYTES = 1 << 28;
 /** Bytes by which a memory grows when nobody knows how many rows will come. */
 const GROWTH_BYTES = 1 << 22;
