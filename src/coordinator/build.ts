@@ -1,24 +1,21 @@
 import { MODE_CODES, MODE_EXACT, MODE_HASHED, MODE_LEAVES } from '../protocol/control-layout.ts';
-import type { LeafTables, ShardPlan, StagedLanes, StagedSegment } from '../protocol/messages.ts';
+import type { ShardPlan, StagedSegment } from '../protocol/messages.ts';
 import type { Metric } from '../protocol/metrics.ts';
 import { type BuildOptions, type BuildProgress, resolveTreeOptions } from '../protocol/options.ts';
-import { METRIC_L2, RESERVED_BYTES, TOP_WORD } from '../protocol/shard-layout.ts';
-import { align, allocate, createMemory } from '../shard/arena.ts';
-import { bindKernels, type KernelSource } from '../shard/kernels/load.ts';
+import { CODEC_FLOAT32, MAX_CHUNK_SHIFT, METRIC_L2, RESERVED_BYTES, TOP_WORD } from '../protocol/shard-layout.ts';
+import { align, allocate, createMemory, giveBack } from '../shard/arena.ts';
+import type { KernelSource } from '../shard/kernels/load.ts';
 import { layOutShard } from '../shard/shard-image.ts';
-import { Views } from '../shard/views.ts';
-import { anisotropicWeight, chooseShards, codecOf, configure, memoriesFor, SHARD_BYTES } from './configure.ts';
+import { chooseShards, codecOf, configure, memoriesFor, SHARD_BYTES } from './configure.ts';
+import { countSpilled, encode, stage } from './encoding.ts';
 import type { IdColumn } from './id-column.ts';
-import { allocateLeafTables, assignScratchBytes, packLeafTables } from './leaf-tables.ts';
 import { kernelMetric, type Model, paddedSubspaces, placeModel, setBiasRange } from './model.ts';
-import type { Segment, Staging } from './staging.ts';
+import type { Staging } from './staging.ts';
 import type { Threads } from './threads.ts';
 import { trainCodebooks } from './train-codebooks.ts';
 import { type TrainingContext, trainTree } from './train-tree.ts';
 import { TrainingSet } from './training-set.ts';
 import type { IndexConfig } from './types.ts';
-
-const ROWS_PER_CHUNK = 1024;
 
 /** All of an index but its threads: what `save` writes and `open` reads. */
 export interface IndexData {
@@ -44,7 +41,7 @@ export interface IndexData {
   readonly lanesPerVector: number;
 }
 
-interface BuildContext {
+export interface BuildContext {
   readonly threads: Threads;
   readonly kernels: KernelSource;
   readonly options: BuildOptions;
@@ -53,7 +50,10 @@ interface BuildContext {
   readonly bytesPerMemory?: number;
 }
 
-/** Trains the model, hashes every staged vector and deals them to shards. The staging memories are free afterwards. */
+/**
+ * Trains the model, hashes every staged vector and deals them to memories. Where one is enough and it keeps vectors as they
+ * are staged, the staging memory becomes it; otherwise the staging memories are free afterwards.
+ */
 export async function buildIndex(staging: Staging, context: BuildContext): Promise<IndexData> {
   const { threads, options } = context;
   const { size, dimensions, stride, segments } = staging;
@@ -61,30 +61,37 @@ export async function buildIndex(staging: Staging, context: BuildContext): Promi
   const config = configure(size, options);
   const control = createMemory(0);
   const hasModel = config.tree !== false || config.hashing !== false;
-  const model = hasModel ? await trainModel(staging, config, context) : null;
+  const trained = hasModel ? await trainModel(staging, config, context) : null;
+  const model = trained?.model ?? null;
   const pointer = model === null ? 0 : placeModel(control, model, true);
   // A single leaf leaves nothing to spill to.
   const soarLambda = model === null || model.numLeaves < 2 || config.tree === false ? null : config.tree.soarLambda;
   const spills = soarLambda !== null;
-  const staged = segments.map((segment) => stage(segment, model, spills, stride, context.kernels));
+  const codec = codecOf(config.reordering);
+  const numShards = chooseShards(size, dimensions, threads.count, options.shards);
+  const needed = Math.max(1, memoriesFor(size, dimensions, context.bytesPerMemory ?? SHARD_BYTES));
+  const numMemories = config.tree === false ? numShards : Math.min(numShards, needed);
+  const inPlace = numMemories === 1 && segments.length === 1 && codec === CODEC_FLOAT32 && size > 2 ** MAX_CHUNK_SHIFT;
+  // The training set has done its work: its memory takes the lanes, which must not be in a shard's, or becomes that of a shard.
+  if (trained !== null && inPlace) giveBack(trained.memory, RESERVED_BYTES);
+  const laneMemory = inPlace ? trained?.memory : undefined;
+  const staged = segments.map((segment) => stage(segment, model, spills, stride, context.kernels, laneMemory));
   const leafCounts = new Int32Array(new SharedArrayBuffer((model?.numLeaves ?? 0) * 4));
   const bias = model === null ? null : await encode(staging, staged, model, config, soarLambda, leafCounts, context);
   const hasBias = bias !== null && config.hashing !== false && model!.metric === METRIC_L2;
   if (hasBias) setBiasRange(control, pointer, bias.minimum, bias.range);
-  const numShards = chooseShards(size, dimensions, threads.count, options.shards);
-  const needed = Math.max(1, memoriesFor(size, dimensions, context.bytesPerMemory ?? SHARD_BYTES));
-  const numMemories = config.tree === false ? numShards : Math.min(numShards, needed);
   const blocks = model?.blocks ?? 0;
   const leafOwners = config.tree === false ? null : dealLeaves(leafCounts, numMemories);
   const spilledCounts = spills ? await countSpilled(staged, leafOwners!, numMemories, context) : null;
   const plan: ShardPlan = {
-    ...{ stride, codec: codecOf(config.reordering), metric: kernelMetric(metric), numLeaves: model?.numLeaves ?? 0 },
+    ...{ stride, codec, metric: kernelMetric(metric), numLeaves: model?.numLeaves ?? 0 },
     ...{ blocks, subspaces: paddedSubspaces(blocks), codeBytes: Math.ceil(blocks / 2), leafCounts },
     ...{ hasBias, biasMinimum: bias?.minimum ?? 0, biasRange: bias?.range ?? 0 },
     ...{ leafOwners, spilledCounts },
     rowStarts: Array.from({ length: numMemories + 1 }, (_, s) => Math.floor((s * size) / numMemories)),
   };
-  const { shards, shardSizes } = await fillShards(plan, numMemories, staged, context);
+  const used = inPlace ? staged[0]!.memory : trained?.memory;
+  const { shards, shardSizes } = await fillShards(plan, numMemories, staged, used, inPlace, context);
   const modelEnd = align(new Int32Array(control.buffer)[TOP_WORD]!);
   return {
     ...{ size, dimensions, stride, metric, config, ids: staging.ids, control, model: pointer, modelEnd },
@@ -99,7 +106,12 @@ export async function buildIndex(staging: Staging, context: BuildContext): Promi
   };
 }
 
-async function trainModel(staging: Staging, config: IndexConfig, context: BuildContext): Promise<Model> {
+/** Returns the model, and the memory of the training set, which is free for other uses. */
+async function trainModel(
+  staging: Staging,
+  config: IndexConfig,
+  context: BuildContext,
+): Promise<{ model: Model; memory: WebAssembly.Memory }> {
   const { threads, kernels, options, report } = context;
   const { size, dimensions, stride, segments } = staging;
   const { tree, hashing } = config;
@@ -129,92 +141,16 @@ async function trainModel(staging: Staging, config: IndexConfig, context: BuildC
     hashing === false
       ? new Float32Array(0)
       : await trainCodebooks(set, centroids, blocks, hashing, seed, training('train codebooks'));
-  return {
+  const model = {
     ...{ stride, metric, numLeaves, centroids: set.copyOut(centroids.pointer, numLeaves * stride), mean },
     ...{ blocks, dimensionsPerBlock, codebooks },
   };
+  return { model, memory: set.memory };
 }
 
 function subtractMean(set: TrainingSet, centroids: number, numLeaves: number, mean: Float32Array): void {
   const { f32 } = set.views;
   for (let i = 0; i < numLeaves * set.stride; i++) f32[(centroids >>> 2) + i]! -= mean[i % set.stride]!;
-}
-
-type Staged = StagedSegment & {
-  readonly model: number;
-  /** Centroids as assignment compares vectors with them, which is before vectors are centred. */
-  readonly centroids: number;
-  readonly leafTables: LeafTables;
-};
-
-const NO_LANES: StagedLanes = { leaves: 0, codes: 0, codeBiases: 0 };
-
-/** Puts the model, and room for what encoding yields, beside the rows of a segment. */
-function stage(segment: Segment, model: Model | null, spills: boolean, stride: number, source: KernelSource): Staged {
-  const { memory, firstRow, count, rows } = segment;
-  const codeBytes = Math.ceil((model?.blocks ?? 0) / 2);
-  const lanes = (): StagedLanes => ({
-    leaves: allocate(memory, count * 4),
-    codes: allocate(memory, count * codeBytes),
-    codeBiases: allocate(memory, count * 4),
-  });
-  const numLeaves = model?.numLeaves ?? 0;
-  const centroids = allocate(memory, numLeaves * stride * 4);
-  const leafTables = allocateLeafTables(memory, numLeaves, stride);
-  if (model !== null) {
-    const { f32 } = new Views(memory);
-    const uncentred = Float32Array.from(model.centroids, (value, i) => value + model.mean[i % stride]!);
-    f32.set(uncentred, centroids >>> 2);
-    packLeafTables(bindKernels(source, memory), leafTables, centroids, stride);
-  }
-  return {
-    ...{ memory, firstRow, count, rows, centroids, leafTables },
-    lanes: model === null ? NO_LANES : lanes(),
-    spilled: spills ? lanes() : null,
-    model: model === null ? 0 : placeModel(memory, model),
-  };
-}
-
-async function encode(
-  staging: Staging,
-  staged: readonly Staged[],
-  model: Model,
-  config: IndexConfig,
-  soarLambda: number | null,
-  leafCounts: Int32Array,
-  { threads, kernels, options, report }: BuildContext,
-): Promise<{ minimum: number; range: number }> {
-  const threshold =
-    config.hashing === false || model.metric === METRIC_L2 ? 0 : config.hashing.anisotropicQuantizationThreshold!;
-  // Leaves are chosen before codes are, so both use the same scratch.
-  const scratchBytes = Math.max(assignScratchBytes(model.numLeaves, staging.stride), align(model.blocks * 132 + 64));
-  let minimum = Number.POSITIVE_INFINITY;
-  let maximum = Number.NEGATIVE_INFINITY;
-  let before = 0;
-  for (const segment of staged) {
-    const { memory, rows, count, centroids, leafTables, lanes, spilled } = segment;
-    const result = await threads.runPhase(
-      {
-        ...{ kind: 'encode', kernels, chunks: Math.ceil(count / ROWS_PER_CHUNK), rowsPerChunk: ROWS_PER_CHUNK },
-        ...{ memory, rows, count, stride: staging.stride, model: segment.model, centroids, leafTables, soarLambda },
-        ...{ lanes, spilled, leafCounts, codeBytes: Math.ceil(model.blocks / 2) },
-        ...{ weight: anisotropicWeight(staging.dimensions, threshold), hashing: config.hashing !== false },
-        ...{ scratch: allocate(memory, scratchBytes * threads.count), scratchBytes },
-      },
-      {
-        signal: options.signal,
-        onProgress: (done) => {
-          report({ phase: 'encode', done: before + Math.min(count, done * ROWS_PER_CHUNK), total: staging.size });
-        },
-      },
-    );
-    before += count;
-    minimum = Math.min(minimum, result.biasMinimum);
-    maximum = Math.max(maximum, result.biasMaximum);
-  }
-  return Number.isFinite(minimum)
-    ? { minimum: Math.fround(minimum), range: Math.fround(maximum - minimum) }
-    : { minimum: 0, range: 0 };
 }
 
 /** Deals whole leaves to shards, the largest first, each to the shard that has the fewest vectors. */
@@ -231,35 +167,28 @@ export function dealLeaves(leafCounts: Int32Array, numShards: number): Int32Arra
   return owners;
 }
 
-async function countSpilled(
-  segments: readonly StagedSegment[],
-  leafOwners: Int32Array,
-  numShards: number,
-  { threads, kernels, options }: BuildContext,
-): Promise<Int32Array> {
-  const numLeaves = leafOwners.length;
-  const spilledCounts = new Int32Array(new SharedArrayBuffer(numShards * numLeaves * 4));
-  await threads.runPhase(
-    { kind: 'count spilled', kernels, chunks: numShards, segments, numLeaves, leafOwners, spilledCounts },
-    { signal: options.signal },
-  );
-  return spilledCounts;
-}
-
+/** `used` is a memory that may become that of the first shard; in place it must. */
 async function fillShards(
   plan: ShardPlan,
   numShards: number,
   segments: readonly StagedSegment[],
+  used: WebAssembly.Memory | undefined,
+  inPlace: boolean,
   { threads, kernels, options, report }: BuildContext,
 ): Promise<{ shards: WebAssembly.Memory[]; shardSizes: number[] }> {
   const images = Array.from({ length: numShards }, (_, s) => layOutShard(plan, s));
-  const shards = images.map((image) => {
-    const memory = createMemory(image.end - RESERVED_BYTES);
-    new Int32Array(memory.buffer)[TOP_WORD] = image.end | 0;
+  const stale = new Array<number>(numShards).fill(0);
+  const shards = images.map(({ chunkTable, end }, s) => {
+    // A larger memory than the shard needs would be kept for nothing.
+    const again = s === 0 && used !== undefined && (inPlace || used.buffer.byteLength <= end);
+    const memory = again ? used : createMemory(end - RESERVED_BYTES);
+    const from = inPlace ? chunkTable : RESERVED_BYTES;
+    if (again) stale[s] = giveBack(memory, from);
+    allocate(memory, end - from);
     return memory;
   });
   await threads.runPhase(
-    { kind: 'fill', kernels, chunks: numShards, shards, segments, plan },
+    { kind: 'fill', kernels, chunks: numShards, shards, stale, segments, plan, inPlace },
     { signal: options.signal, onProgress: (done) => report({ phase: 'fill shards', done, total: numShards }) },
   );
   return { shards, shardSizes: images.map((image) => image.count) };

@@ -80,6 +80,17 @@ export function memoriesFor(size: number, dimensions: number, bytesPerMemory: nu
   return Math.ceil((size * paddedDimensions(dimensions) * 4) / bytesPerMemory);
 }
 
+/**
+ * Bytes of vectors up to which an index may have one memory that keeps vectors just as they are staged; 0 if it has none such
+ * whatever its size. They are counted as `memoriesFor` counts them.
+ */
+export function oneMemoryBytes({ shards, tree, reordering }: BuildOptions, threads: number): number {
+  if (reordering === false || (reordering?.vectors ?? 'float32') !== 'float32') return 0;
+  if (shards === 1) return Number.POSITIVE_INFINITY;
+  // Without a tree each shard has a memory of its own.
+  return tree === false && (shards ?? threads) > 1 ? 0 : SHARD_BYTES;
+}
+
 /** Weight of the error along the vector, less 1: eta of Guo et al. 2020 for a threshold relative to the norm. */
 export function anisotropicWeight(dimensions: number, threshold: number): number {
   const square = threshold ** 2;

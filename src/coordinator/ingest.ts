@@ -1,5 +1,6 @@
 import type { BuildOptions, BuildProgress } from '../protocol/options.ts';
 import type { KernelSource } from '../shard/kernels/load.ts';
+import { oneMemoryBytes } from './configure.ts';
 import { chunksOf } from './inputs.ts';
 import { Staging } from './staging.ts';
 
@@ -8,6 +9,7 @@ export async function ingest(
   input: unknown,
   options: Readonly<BuildOptions>,
   kernels: KernelSource,
+  threads: number,
   report: (progress: BuildProgress) => void,
 ): Promise<Staging> {
   const chunks = chunksOf(input);
@@ -16,6 +18,7 @@ export async function ingest(
     dimensions,
     dimensionsPerBlock: hashing === false ? 1 : (hashing?.dimensionsPerBlock ?? 2),
     normalise: metric === 'cosine',
+    oneMemoryBytes: oneMemoryBytes(options, threads),
     expected: chunks.expected?.(dimensions),
     signal,
     onProgress: (done) => report({ phase: 'ingest', done, total: chunks.expected?.(dimensions) }),

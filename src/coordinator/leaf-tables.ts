@@ -1,6 +1,7 @@
 import type { LeafTables } from '../protocol/messages.ts';
 import { align, allocate } from '../shard/arena.ts';
 import type { Kernels } from '../shard/kernels/kernels.ts';
+import { lanesBytes } from '../shard/staged-rows.ts';
 
 /** Rows whose scores the assigning kernels hold at once. */
 const ASSIGN_TILE = 16;
@@ -10,6 +11,19 @@ const widthOf = (numLeaves: number): number => Math.ceil(numLeaves / 8) * 8;
 /** Bytes of scratch that each worker needs to assign rows to leaves, or to spill them. */
 export function assignScratchBytes(numLeaves: number, stride: number): number {
   return align((ASSIGN_TILE * widthOf(numLeaves) + stride) * 4);
+}
+
+/** Bytes of scratch that each worker needs to encode `rows` rows at a time: see EncodeTask. */
+export function encodeScratchBytes(
+  numLeaves: number,
+  stride: number,
+  blocks: number,
+  rows: number,
+  spills: boolean,
+): number {
+  const lanes = lanesBytes(rows, Math.ceil(blocks / 2)) * (spills ? 2 : 1);
+  // Leaves are chosen before codes are, so both use the same scratch.
+  return lanes + Math.max(assignScratchBytes(numLeaves, stride), align(blocks * 132 + 64));
 }
 
 /** Room for the packed centroids of up to `numLeaves` leaves. */

@@ -2,9 +2,11 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { invalid } from '../protocol/check.ts';
 import { ScanneryError } from '../protocol/errors.ts';
 import { MAX_DIMENSIONS, MAX_MAGNITUDE, paddedDimensions } from '../protocol/metrics.ts';
+import { RESERVED_BYTES, TOP_WORD } from '../protocol/shard-layout.ts';
 import { allocate, createMemory } from '../shard/arena.ts';
 import type { Kernels } from '../shard/kernels/kernels.ts';
 import { bindKernels, type KernelSource } from '../shard/kernels/load.ts';
+import { rowsLeftInChunk, STAGED_ROWS, stagedEnd, stagedRow } from '../shard/staged-rows.ts';
 import { Views } from '../shard/views.ts';
 import { type IdColumn, IdColumnBuilder, rowIds } from './id-column.ts';
 import { badNumber } from './inputs.ts';
@@ -13,14 +15,17 @@ import type { VectorChunk, VectorsInput } from './types.ts';
 
 /** Rows are 32-bit numbers; the highest is kept free. */
 const MAX_VECTORS = 2 ** 32 - 2;
-/** Bytes of rows per staging memory: large enough to be few, small enough to be freed one by one. */
+/** Bytes of rows per staging memory, unless it may become a shard's: few memories, each with a copy of the model. */
 const SEGMENT_BYTES = 1 << 28;
+/** Bytes by which a memory grows when nobody knows how many rows will come. */
+const GROWTH_BYTES = 1 << 22;
 /** Bytes copied between two turns of the event loop. */
 const SLICE_BYTES = 1 << 20;
 
 export interface Segment {
   readonly memory: WebAssembly.Memory;
   readonly firstRow: number;
+  /** Pointer to the first row; `stagedRow` finds the others. */
   readonly rows: number;
   readonly capacity: number;
   count: number;
@@ -30,6 +35,8 @@ export interface StagingOptions {
   readonly dimensions: number | undefined;
   readonly dimensionsPerBlock: number;
   readonly normalise: boolean;
+  /** Bytes of vectors up to which all are to be in one memory, which can become that of a shard; see `configure.ts`. */
+  readonly oneMemoryBytes: number;
   /** Vectors that will come, if that is known. */
   readonly expected: number | undefined;
   readonly signal: AbortSignal | undefined;
@@ -90,7 +97,9 @@ export class Staging {
     for (let first = 0; first < count; ) {
       throwIfAborted(this.#options.signal);
       const segment = this.#segmentFor();
-      const slice = Math.min(perSlice, count - first, segment.capacity - segment.count);
+      const left = Math.min(segment.capacity - segment.count, rowsLeftInChunk(segment.count));
+      const slice = Math.min(perSlice, count - first, left);
+      this.#reserve(segment, segment.count + slice);
       this.#copy(vectors, first, slice, segment);
       if (this.#ids) for (let i = first; i < first + slice; i++) this.#ids.add(ids![i]);
       segment.count += slice;
@@ -155,22 +164,33 @@ export class Staging {
   #segmentFor(): Segment {
     const last = this.segments[this.segments.length - 1];
     if (last !== undefined && last.count < last.capacity) return last;
-    // A stream may go on: reserve a whole segment, of which only touched pages cost memory.
-    const whole = Math.max(1, Math.floor(SEGMENT_BYTES / (this.#stride * 4)));
-    const capacity = Math.min(whole, (this.#options.expected ?? Number.POSITIVE_INFINITY) - this.size);
-    const bytes = capacity * this.#stride * 4;
-    const memory = createMemory(bytes);
-    const segment = { memory, firstRow: this.size, rows: allocate(memory, bytes), capacity, count: 0 };
+    const { expected, oneMemoryBytes } = this.#options;
+    const inOne = last === undefined ? Math.floor(oneMemoryBytes / (paddedDimensions(this.#dimensions!) * 4)) : 0;
+    const whole = Math.max(1, inOne, Math.floor(SEGMENT_BYTES / (this.#stride * 4)));
+    const capacity = Math.min(whole, (expected ?? MAX_VECTORS) - this.size);
+    const segment = { memory: createMemory(0), firstRow: this.size, rows: STAGED_ROWS, capacity, count: 0 };
+    allocate(segment.memory, STAGED_ROWS - RESERVED_BYTES);
+    // Only touched pages cost memory.
+    if (expected !== undefined) this.#reserve(segment, capacity);
+    const { memory } = segment;
     this.segments.push(segment);
     this.#views = new Views(memory);
     this.#kernels = bindKernels(this.#kernelSource, memory);
     return segment;
   }
 
+  /** Makes room for `count` rows in all. */
+  #reserve({ memory, rows, capacity }: Segment, count: number): void {
+    const top = new Uint32Array(memory.buffer)[TOP_WORD]!;
+    const needed = stagedEnd(rows, this.#stride, count);
+    if (needed <= top) return;
+    allocate(memory, Math.max(needed, Math.min(top + GROWTH_BYTES, stagedEnd(rows, this.#stride, capacity))) - top);
+  }
+
   #copy(vectors: VectorsInput, first: number, count: number, segment: Segment): void {
     const stride = this.#stride;
     const dimensions = this.#dimensions!;
-    const at = segment.rows + segment.count * stride * 4;
+    const at = stagedRow(segment.rows, stride, segment.count);
     const { f32 } = this.#views.refresh();
     const flat = vectors instanceof Float32Array || vectors instanceof Float64Array;
     if (flat && stride === dimensions) f32.set(vectors.subarray(first * stride, (first + count) * stride), at >>> 2);

@@ -3,6 +3,7 @@ import { Random } from '../protocol/random.ts';
 import { allocate, createMemory } from '../shard/arena.ts';
 import type { Kernels } from '../shard/kernels/kernels.ts';
 import { bindKernels, type KernelSource } from '../shard/kernels/load.ts';
+import { stagedRow } from '../shard/staged-rows.ts';
 import { Views } from '../shard/views.ts';
 import type { Segment } from './staging.ts';
 
@@ -49,7 +50,7 @@ export class TrainingSet {
     for (let i = 0; i < this.count; i++) {
       const row = sample[i]!;
       const s = segments.findLastIndex((segment) => segment.firstRow <= row);
-      const at = (segments[s]!.rows >>> 2) + (row - segments[s]!.firstRow) * stride;
+      const at = stagedRow(segments[s]!.rows, stride, row - segments[s]!.firstRow) >>> 2;
       this.#views.f32.set(sources[s]!.subarray(at, at + stride), (this.rows >>> 2) + i * stride);
       if (i % ROWS_PER_TURN === 0) await nextTurn();
     }

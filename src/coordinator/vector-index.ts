@@ -116,8 +116,8 @@ export class Index {
   static async #build(input: unknown, resolved: Readonly<BuildOptions>): Promise<Index> {
     const kernels = loadKernels(chooseTier());
     const report = resolved.onProgress ?? (() => {});
-    const staging = await ingest(input, resolved, kernels, report);
     const count = resolved.threads ?? defaultThreads();
+    const staging = await ingest(input, resolved, kernels, count, report);
     const threads = new Threads(count);
     const context = { threads, kernels, options: resolved, report };
     if (staging.bytes <= KEEP_STAGED_BYTES) {

@@ -106,7 +106,7 @@ export interface CodebookTask extends Phase {
 export const CURSOR_SCRATCH = 3;
 export const CURSOR_WORDS = 16;
 
-/** Leaves and codes of every row of one staging segment, in chunks of `rowsPerChunk`. */
+/** Leaves and codes of every row of one staging segment, in chunks of `rowsPerChunk`, a divisor of the rows of a staged chunk. */
 export interface EncodeTask extends Phase {
   readonly kind: 'encode';
   readonly memory: WebAssembly.Memory;
@@ -124,9 +124,11 @@ export interface EncodeTask extends Phase {
   readonly weight: number;
   readonly hashing: boolean;
   readonly codeBytes: number;
-  /** Outputs for each row's leaf, and for the one it is spilled to. */
+  /** Outputs for each row's leaf, and for the one it is spilled to, in `laneMemory`. */
+  readonly laneMemory: WebAssembly.Memory;
   readonly lanes: StagedLanes;
   readonly spilled: StagedLanes | null;
+  /** Scratch as for codebooks, in `memory`: lanes of a chunk, as many spilled ones if there are any, then the kernels' scratch. */
   readonly scratch: number;
   readonly scratchBytes: number;
   /** Int32 [numLeaves]: rows per leaf, added up with Atomics over all segments. */
@@ -145,7 +147,9 @@ export interface StagedSegment {
   readonly memory: WebAssembly.Memory;
   readonly firstRow: number;
   readonly count: number;
+  /** Pointer to the first row; `stagedRow` finds the others. */
   readonly rows: number;
+  readonly laneMemory: WebAssembly.Memory;
   readonly lanes: StagedLanes;
   /** The lanes in the leaves that rows are spilled to (SOAR), or null. */
   readonly spilled: StagedLanes | null;
@@ -165,8 +169,12 @@ export interface CountSpilledTask extends Phase {
 export interface FillTask extends Phase {
   readonly kind: 'fill';
   readonly shards: readonly WebAssembly.Memory[];
+  /** Per shard, the byte up to which its memory was used for something else before; what must be zero is made so. */
+  readonly stale: readonly number[];
   readonly segments: readonly StagedSegment[];
   readonly plan: ShardPlan;
+  /** The only segment's memory is the only shard's, and the vectors are in their places. */
+  readonly inPlace: boolean;
 }
 
 /** What all shards share, and which rows each takes. */

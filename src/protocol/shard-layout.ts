@@ -26,6 +26,9 @@ export const SHARD_DATA_END = 48; // first byte past the data
 export const SHARD_LANES_PER_VECTOR = 52; // 2 when every vector is spilled to a second leaf (SOAR), else 1
 export const SHARD_HEADER_BYTES = 64;
 
+/** log2 of vectors per chunk at the most: some megabytes. Every chunk of a large shard is that large. */
+export const MAX_CHUNK_SHIFT = 14;
+
 /**
  * A chunk holds 2^chunkShift vectors: u32 row numbers, then f32 scales (int8 only), then the vectors.
  * Rows and scales have full capacity; the vectors of the last chunk may be cut short.

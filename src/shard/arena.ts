@@ -24,8 +24,8 @@ export function createMemory(bytes: number): WebAssembly.Memory {
 }
 
 /**
- * Takes `bytes` from the end of a shared memory, growing it when needed; any thread may call it. Nothing is given back: who
- * needs more later takes twice as much, so the waste is bounded by a factor of two.
+ * Takes `bytes` from the end of a shared memory, growing it when needed; any thread may call it. Single pieces are not given
+ * back: who needs more later takes twice as much, so the waste is bounded by a factor of two.
  */
 export function allocate(memory: WebAssembly.Memory, bytes: number): number {
   const words = new Int32Array(memory.buffer, 0, TOP_WORD + 1);
@@ -38,6 +38,17 @@ export function allocate(memory: WebAssembly.Memory, bytes: number): number {
     grow(memory, end);
     return start;
   }
+}
+
+/**
+ * Gives back what was taken of a memory from `from` on, when no other thread works on it. Returns the first byte that was never
+ * taken: up to there the memory is not zero.
+ */
+export function giveBack(memory: WebAssembly.Memory, from: number): number {
+  const words = new Int32Array(memory.buffer, 0, TOP_WORD + 1);
+  const top = words[TOP_WORD]! >>> 0;
+  words[TOP_WORD] = from | 0;
+  return top;
 }
 
 function grow(memory: WebAssembly.Memory, end: number): void {

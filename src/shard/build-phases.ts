@@ -15,6 +15,7 @@ import { eachChunk } from './each-chunk.ts';
 import { fillShard } from './fill.ts';
 import type { Kernels } from './kernels/kernels.ts';
 import { bindKernels } from './kernels/load.ts';
+import { lanesBytes, layLanes, stagedRow } from './staged-rows.ts';
 import { streamQueries } from './stream-phase.ts';
 import { runTrainingPhase } from './training-phases.ts';
 import { Views } from './views.ts';
@@ -119,51 +120,61 @@ function codebook(task: CodebookTask): PhaseResult {
 }
 
 function encode(task: EncodeTask): PhaseResult {
+  const { codeBytes, rowsPerChunk } = task;
   const kernels = bindKernels(task.kernels, task.memory);
-  const { u32, f32 } = new Views(task.memory);
-  const scratch = task.scratch + Atomics.add(task.cursor, CURSOR_SCRATCH, 1) * task.scratchBytes;
+  const { u8, u32, f32 } = new Views(task.memory);
+  const { u8: out } = new Views(task.laneMemory);
+  const lanesAt = task.scratch + Atomics.add(task.cursor, CURSOR_SCRATCH, 1) * task.scratchBytes;
+  const bytes = lanesBytes(rowsPerChunk, codeBytes);
+  const lanes = layLanes(lanesAt, rowsPerChunk);
+  const spilled = task.spilled === null ? null : layLanes(lanesAt + bytes, rowsPerChunk);
+  const scratch = lanesAt + (spilled === null ? 1 : 2) * bytes;
   let { biasMinimum, biasMaximum } = NO_BIAS;
-  const hash = ({ leaves, codes, codeBiases }: StagedLanes, rows: number, first: number, count: number): void => {
-    const biases = codeBiases + first * 4;
-    const at = codes + first * task.codeBytes;
-    kernels.encodeRows(task.model, rows, count, leaves + first * 4, task.weight, at, biases, scratch);
+  const hash = ({ leaves, codes, codeBiases }: StagedLanes, rows: number, count: number): void => {
+    kernels.encodeRows(task.model, rows, count, leaves, task.weight, codes, codeBiases, scratch);
     for (let i = 0; i < count; i++) {
-      const bias = f32[(biases >>> 2) + i]!;
+      const bias = f32[(codeBiases >>> 2) + i]!;
       if (bias < biasMinimum) biasMinimum = bias;
       if (bias > biasMaximum) biasMaximum = bias;
     }
   };
+  const copy = (from: number, length: number, to: number): void => out.set(u8.subarray(from, from + length), to);
+  const finish = (from: StagedLanes, to: StagedLanes, rows: number, first: number, count: number): void => {
+    copy(from.leaves, count * 4, to.leaves + first * 4);
+    if (!task.hashing) return;
+    hash(from, rows, count);
+    copy(from.codes, count * codeBytes, to.codes + first * codeBytes);
+    copy(from.codeBiases, count * 4, to.codeBiases + first * 4);
+  };
   eachChunk(task, (chunk) => {
     const first = chunk * task.rowsPerChunk;
     const count = Math.min(task.rowsPerChunk, task.count - first);
-    const rows = task.rows + first * task.stride * 4;
-    chooseLeaves(task, kernels, u32, rows, first, count, scratch);
-    const leaves = (task.lanes.leaves >>> 2) + first;
-    for (let i = 0; i < count; i++) Atomics.add(task.leafCounts, u32[leaves + i]!, 1);
-    if (!task.hashing) return;
-    hash(task.lanes, rows, first, count);
-    if (task.spilled !== null) hash(task.spilled, rows, first, count);
+    const rows = stagedRow(task.rows, task.stride, first);
+    chooseLeaves(task, kernels, u32, rows, count, lanes.leaves, spilled?.leaves ?? 0, scratch);
+    for (let i = 0; i < count; i++) Atomics.add(task.leafCounts, u32[(lanes.leaves >>> 2) + i]!, 1);
+    finish(lanes, task.lanes, rows, first, count);
+    if (spilled !== null) finish(spilled, task.spilled!, rows, first, count);
   });
   return { biasMinimum, biasMaximum };
 }
 
+/** Leaves of the rows, into `leaves`; those that they are spilled to into `others`, unless that is 0. */
 function chooseLeaves(
-  { leafTables, stride, lanes, spilled, centroids, soarLambda }: EncodeTask,
+  { leafTables, stride, centroids, soarLambda }: EncodeTask,
   kernels: Kernels,
   u32: Uint32Array,
   rows: number,
-  first: number,
   count: number,
+  leaves: number,
+  others: number,
   scratch: number,
 ): void {
   const { numLeaves, panels, offsets } = leafTables;
-  const leaves = lanes.leaves + first * 4;
   if (numLeaves === 1) {
     u32.fill(0, leaves >>> 2, (leaves >>> 2) + count);
-  } else if (spilled === null) {
+  } else if (others === 0) {
     kernels.assignRows(rows, count, stride, panels, offsets, numLeaves, leaves, scratch);
   } else {
-    const others = spilled.leaves + first * 4;
     kernels.spillRows(
       ...([rows, count, stride, panels, offsets, numLeaves, centroids, soarLambda!, leaves, others, scratch] as const),
     );
@@ -171,8 +182,8 @@ function chooseLeaves(
 }
 
 function countSpilled({ segments, leafOwners, numLeaves, spilledCounts }: CountSpilledTask, shard: number): void {
-  for (const { memory, count, lanes, spilled } of segments) {
-    const { u32 } = new Views(memory);
+  for (const { laneMemory, count, lanes, spilled } of segments) {
+    const { u32 } = new Views(laneMemory);
     for (let i = 0; i < count; i++) {
       if (leafOwners[u32[(lanes.leaves >>> 2) + i]!] !== shard) continue;
       spilledCounts[shard * numLeaves + u32[(spilled!.leaves >>> 2) + i]!]!++;

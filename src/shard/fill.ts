@@ -4,29 +4,33 @@ import {
   CODEC_FLOAT32,
   CODEC_INT8,
   CODEC_NONE,
+  RESERVED_BYTES,
   SEGMENT_COUNT,
   SEGMENT_HEADER_BYTES,
 } from '../protocol/shard-layout.ts';
 import { allocate } from './arena.ts';
 import { bindKernels } from './kernels/load.ts';
 import { layOutShard, type ShardImage, writeSkeleton } from './shard-image.ts';
+import { stagedRow } from './staged-rows.ts';
 import { Views } from './views.ts';
 
-/** Fills one shard from the staging segments: its rows in row order, each with its vector, and a lane in its leaf. */
+/** Fills one shard from the staging segments: its rows in row order, each with its vector, and its lanes in leaves. */
 export function fillShard(task: FillTask, shard: number): void {
   const image = layOutShard(task.plan, shard);
   const memory = task.shards[shard]!;
   const target = new Views(memory);
+  const unused = task.inPlace ? image.chunkTable : RESERVED_BYTES;
+  if (task.stale[shard]! > unused) target.u8.fill(0, unused, task.stale[shard]!);
   writeSkeleton(target, task.plan, image);
   const writer = new ShardWriter(task, memory, target, image);
   const owners = task.plan.leafOwners;
   for (const segment of task.segments) {
-    const source = writer.open(segment);
+    const laneWords = writer.open(segment).u32;
     const from = owners === null ? task.plan.rowStarts[shard]! : segment.firstRow;
     const to = owners === null ? task.plan.rowStarts[shard + 1]! : segment.firstRow + segment.count;
     const end = Math.min(segment.count, to - segment.firstRow);
     for (let i = Math.max(0, from - segment.firstRow); i < end; i++) {
-      const leaf = owners === null ? 0 : source.u32[(segment.lanes.leaves >>> 2) + i]!;
+      const leaf = owners === null ? 0 : laneWords[(segment.lanes.leaves >>> 2) + i]!;
       if (owners === null || owners[leaf] === shard) writer.add(segment, i);
     }
   }
@@ -41,6 +45,7 @@ class ShardWriter {
   readonly #codes: number; // packed codes of one row, in the shard's memory
   readonly #fill: Int32Array; // lanes written, per leaf
   #source!: Views;
+  #lanes!: Views;
   #sourceKernels!: ReturnType<typeof bindKernels>;
   #compressed = 0; // one compressed row and its scale, in the staging memory
   #next = 0; // local number of the next row
@@ -55,14 +60,17 @@ class ShardWriter {
     this.#fill = new Int32Array(task.plan.numLeaves);
   }
 
+  /** Turns to a segment; returns views of its lanes. */
   open(segment: StagedSegment): Views {
     this.#source = new Views(segment.memory);
+    this.#lanes = new Views(segment.laneMemory);
     this.#sourceKernels = bindKernels(this.#task.kernels, segment.memory);
     if (this.#task.plan.codec !== CODEC_FLOAT32) {
       this.#compressed = allocate(segment.memory, this.#image.rowBytes + 64);
       this.#source.refresh();
+      this.#lanes.refresh();
     }
-    return this.#source;
+    return this.#lanes;
   }
 
   add(segment: StagedSegment, i: number): void {
@@ -80,8 +88,8 @@ class ShardWriter {
   #addVector(segment: StagedSegment, i: number, chunk: number, slot: number): void {
     const { codec, stride } = this.#task.plan;
     const { rowBytes, vectorsAt, chunkShift } = this.#image;
-    if (codec === CODEC_NONE) return;
-    let from = segment.rows + i * stride * 4;
+    if (codec === CODEC_NONE || this.#task.inPlace) return;
+    let from = stagedRow(segment.rows, stride, i);
     if (codec !== CODEC_FLOAT32) {
       const scale = this.#compressed;
       this.#sourceKernels.compressRows(from, 1, stride, codec, scale + 64, scale);
@@ -95,7 +103,7 @@ class ShardWriter {
 
   #addLane({ leaves, codes, codeBiases }: StagedLanes, i: number, local: number): void {
     const { plan } = this.#task;
-    const leaf = plan.leafOwners === null ? 0 : this.#source.u32[(leaves >>> 2) + i]!;
+    const leaf = plan.leafOwners === null ? 0 : this.#lanes.u32[(leaves >>> 2) + i]!;
     const { blockBytes, biasBytes } = this.#image;
     const at = this.#image.segments[leaf]! + SEGMENT_HEADER_BYTES;
     const blocks = Math.ceil(this.#image.leafLanes[leaf]! / BLOCK_LANES);
@@ -104,12 +112,12 @@ class ShardWriter {
     const lane = position % BLOCK_LANES;
     if (plan.codeBytes > 0) {
       const from = codes + i * plan.codeBytes;
-      this.#target.u8.set(this.#source.u8.subarray(from, from + plan.codeBytes), this.#codes);
+      this.#target.u8.set(this.#lanes.u8.subarray(from, from + plan.codeBytes), this.#codes);
       this.#kernels.placeCodes(this.#codes, plan.blocks, at + block * blockBytes, lane);
     }
     const biases = at + blocks * blockBytes;
     if (plan.hasBias) {
-      const bias = this.#source.f32[(codeBiases >>> 2) + i]!;
+      const bias = this.#lanes.f32[(codeBiases >>> 2) + i]!;
       const units = plan.biasRange > 0 ? Math.round(((bias - plan.biasMinimum) / plan.biasRange) * 32767) : 0;
       // Accumulator order: even and odd lanes of the low nibbles, then of the high ones.
       const place = (lane >>> 4) * 16 + (lane & 1) * 8 + ((lane & 15) >>> 1);

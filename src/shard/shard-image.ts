@@ -5,6 +5,7 @@ import {
   CODEC_FLOAT32,
   CODEC_INT8,
   CODEC_NONE,
+  MAX_CHUNK_SHIFT,
   RESERVED_BYTES,
   SEGMENT_BLOCKS,
   SEGMENT_HEADER_BYTES,
@@ -27,8 +28,6 @@ import {
 import { align } from './arena.ts';
 import type { Views } from './views.ts';
 
-/** Vectors per chunk at the most: 2^14, some megabytes. */
-const MAX_CHUNK_SHIFT = 14;
 const MIN_CHUNK_SHIFT = 5;
 
 /** Where everything in a new shard's memory goes. Worked out from counts alone, so that its size is known before it exists. */
@@ -38,8 +37,9 @@ export interface ShardImage {
   readonly rowBytes: number;
   /** Bytes from a chunk's start to its vectors. */
   readonly vectorsAt: number;
-  readonly chunkTable: number;
   readonly chunks: readonly number[];
+  /** The first thing behind the chunks. */
+  readonly chunkTable: number;
   readonly leafTable: number;
   /** Lanes, and pointer to the segment, of each leaf in this shard; 0 for a leaf that is elsewhere or empty. */
   readonly leafLanes: Int32Array;
@@ -88,11 +88,12 @@ export function layOutShard(plan: ShardPlan, shard: number): ShardImage {
     return start;
   };
   const numChunks = Math.ceil(count / perChunk);
-  const chunkTable = take(numChunks * 4);
-  const leafTable = take(plan.numLeaves * 4);
+  // Chunks come first: that is where rows are staged (see staged-rows.ts).
   const chunks = Array.from({ length: numChunks }, (_, c) =>
     take(vectorsAt + Math.min(perChunk, count - c * perChunk) * rowBytes),
   );
+  const chunkTable = take(numChunks * 4);
+  const leafTable = take(plan.numLeaves * 4);
   const blockBytes = plan.subspaces * 16;
   const biasBytes = plan.hasBias ? BLOCK_LANES * 2 : 0;
   const segments = Float64Array.from(leafLanes, (lanes) =>
@@ -101,7 +102,7 @@ export function layOutShard(plan: ShardPlan, shard: number): ShardImage {
       : take(SEGMENT_HEADER_BYTES + Math.ceil(lanes / BLOCK_LANES) * (blockBytes + biasBytes + BLOCK_LANES * 4)),
   );
   return {
-    ...{ count, chunkShift, rowBytes, vectorsAt, chunkTable, chunks, leafTable, leafLanes, segments },
+    ...{ count, chunkShift, rowBytes, vectorsAt, chunks, chunkTable, leafTable, leafLanes, segments },
     ...{ blockBytes, biasBytes, end: align(end) },
   };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { assignScratchBytes } from '../../src/coordinator/leaf-tables.ts';
+import { assignScratchBytes, encodeScratchBytes } from '../../src/coordinator/leaf-tables.ts';
 import { placeModel } from '../../src/coordinator/model.ts';
 import { CURSOR_DONE, CURSOR_NEXT, type StagedLanes } from '../../src/protocol/messages.ts';
 import { METRIC_L2 } from '../../src/protocol/shard-layout.ts';
@@ -170,13 +170,13 @@ describe('encode', () => {
       ...{ leaves: lab.alloc(count * 4), codes: lab.alloc(count * 2), codeBiases: lab.alloc(count * 4) },
     });
     const [out, spilled] = [allocateLanes(), soarLambda === null ? null : allocateLanes()];
-    const scratchBytes = Math.max(assignScratchBytes(numLeaves, stride), 4 * 132 + 64);
+    const scratchBytes = encodeScratchBytes(numLeaves, stride, 4, rowsPerChunk, spilled !== null);
     const at = lab.put(used);
     const result = runPhase({
       ...({ kind: 'encode', kernels, cursor: newCursor(), chunks, memory: lab.memory, rowsPerChunk } as const),
       ...{ rows: lab.put(rows), count, stride, model, leafCounts, weight: 0, hashing, codeBytes: 2 },
       ...{ centroids: at, leafTables: putLeafTables(lab, at, numLeaves, stride), soarLambda },
-      ...{ lanes: out, spilled },
+      ...{ laneMemory: lab.memory, lanes: out, spilled },
       ...{ scratch: lab.alloc(scratchBytes), scratchBytes },
     });
     const read = (lanes: StagedLanes) => ({

@@ -53,7 +53,7 @@ function stageRows(from: number, to: number): StagedSegment {
     };
   };
   return {
-    ...{ memory: lab.memory, firstRow: from, count: to - from },
+    ...{ memory: lab.memory, laneMemory: lab.memory, firstRow: from, count: to - from },
     ...{ rows: lab.put(rows.slice(from * stride, to * stride)), lanes: put(first), spilled: put(second) },
   };
 }
@@ -94,7 +94,18 @@ function fill(numShards: number, rest: Partial<ShardPlan> = {}, cuts = CUTS): { 
     return memory;
   });
   const cursor = newCursor();
-  runPhase({ kind: 'fill', kernels, cursor, chunks: numShards, shards: memories, segments, plan });
+  const stale = new Array<number>(numShards).fill(0);
+  runPhase({
+    kind: 'fill',
+    kernels,
+    cursor,
+    chunks: numShards,
+    shards: memories,
+    stale,
+    segments,
+    plan,
+    inPlace: false,
+  });
   expect(cursor[CURSOR_DONE]).toBe(numShards);
   return { plan, shards: memories.map((memory) => new Views(memory)) };
 }

@@ -28,7 +28,7 @@ function stageRows(from: number, to: number): StagedSegment & { lab: PhaseMemory
   const packed = codes.slice(from, to).flatMap((row) => [0, 2, 4].map((m) => row[m]! | ((row[m + 1] ?? 0) << 4)));
   while (packed.length % 4 !== 0) packed.push(0);
   return {
-    ...{ lab, memory: lab.memory, firstRow: from, count: to - from },
+    ...{ lab, memory: lab.memory, laneMemory: lab.memory, firstRow: from, count: to - from },
     rows: lab.put(rows.slice(from * stride, to * stride)),
     lanes: {
       leaves: lab.put(leaves.slice(from, to)),
@@ -48,7 +48,8 @@ function fill(plan: ShardPlan, numShards: number, cuts = [0, 70, count]): Views[
     return memory;
   });
   const cursor = newCursor();
-  runPhase({ kind: 'fill', kernels, cursor, chunks: numShards, shards, segments, plan });
+  const stale = new Array<number>(numShards).fill(0);
+  runPhase({ kind: 'fill', kernels, cursor, chunks: numShards, shards, stale, segments, plan, inPlace: false });
   expect(cursor[CURSOR_DONE]).toBe(numShards);
   return shards.map((memory) => new Views(memory));
 }

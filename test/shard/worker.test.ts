@@ -19,7 +19,7 @@ afterEach(() => {
 
 const fillTask = (more: Partial<FillTask> = {}): FillTask => ({
   ...{ kind: 'fill', kernels: loadKernels(), cursor: newCursor(), chunks: 1, segments: [] },
-  ...{ plan: planFor([0], 1), shards: [createMemory(4096)], ...more },
+  ...{ plan: planFor([0], 1), shards: [createMemory(4096)], stale: [0], inPlace: false, ...more },
 });
 
 describe('the entry of a worker', () => {

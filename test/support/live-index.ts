@@ -1,4 +1,5 @@
 import { buildIndex, type IndexData, searchMode } from '../../src/coordinator/build.ts';
+import { oneMemoryBytes } from '../../src/coordinator/configure.ts';
 import { Serving } from '../../src/coordinator/serving.ts';
 import type { Request } from '../../src/coordinator/slots.ts';
 import { Staging } from '../../src/coordinator/staging.ts';
@@ -16,6 +17,7 @@ export async function stage(data: Data, kernels: KernelSource, options: BuildOpt
     dimensions: data.dimensions,
     dimensionsPerBlock: hashing === false ? 1 : (hashing?.dimensionsPerBlock ?? 2),
     normalise: metric === 'cosine',
+    oneMemoryBytes: oneMemoryBytes(options, options.threads ?? 2),
     expected: data.count,
     signal,
     onProgress: () => {},
