@@ -2,11 +2,13 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openIndex } from '../../src/coordinator/open.ts';
+import { saveIndex } from '../../src/coordinator/save.ts';
 import { ERROR_CODES, Index } from '../../src/index.ts';
 import { resolveOpenOptions } from '../../src/protocol/options.ts';
 import { loadKernels } from '../../src/shard/kernels/load.ts';
 import { filesIn, temporaryDirectory } from '../support/directories.ts';
 import { failureOf } from '../support/failures.ts';
+import { buildInline } from '../support/inline-build.ts';
 import { bits, CONFIGS, clustered, rowAt } from '../support/vectors.ts';
 
 const data = clustered(300, 8);
@@ -25,11 +27,11 @@ const original = (file: string): Buffer => originals.get(file)!;
 let whole: string;
 
 beforeAll(async () => {
-  await using index = await Index.build(
+  const index = await buildInline(
     { ...data, ids: Array.from({ length: 300 }, (_, i) => `id ${i}`) },
-    { dimensions: 8, ...CONFIGS['tree and hashing'], shards: 2, threads: 1 },
+    { dimensions: 8, ...CONFIGS['tree and hashing'], shards: 2 },
   );
-  await index.save(directory);
+  await saveIndex(directory, index, kernels);
   for (const file of [...FILES, 'CURRENT']) originals.set(file, readFileSync(join(directory, file)));
   expect(filesIn(directory)).toEqual(['CURRENT', ...FILES]);
   whole = await contents();

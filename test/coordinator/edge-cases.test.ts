@@ -180,8 +180,9 @@ it('answers requests for everything, many at a time', async () => {
   const small = await index.searchBatch(queries, { k: 3, ...all });
   expect(small.map(({ ids }) => ids)).toEqual(found.map(({ ids }) => ids.slice(0, 3)));
   const { bytes } = index.stats();
-  await index.searchBatch(queries, { k: count, ...all });
-  expect(index.stats().bytes, 'memory is used again').toBe(bytes);
+  // A worker's scratch grows with the queries that it takes at once, and so by chance, but not with each batch.
+  for (let round = 0; round < 10; round++) await index.searchBatch(queries, { k: count, ...all });
+  expect(index.stats().bytes, 'memory is used again').toBeLessThan(2 * bytes);
 });
 
 describe('numbers of extreme magnitude', () => {

@@ -22,7 +22,7 @@ export async function stage(data: Data, kernels: KernelSource, options: BuildOpt
     signal,
     onProgress: () => {},
   });
-  await staging.add({ vectors: data.vectors });
+  await staging.add({ vectors: data.vectors, ids: data.ids });
   return staging;
 }
 

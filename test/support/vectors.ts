@@ -25,6 +25,7 @@ export interface Data {
   readonly count: number;
   readonly dimensions: number;
   readonly vectors: Float32Array;
+  readonly ids?: readonly string[];
 }
 
 /** Clustered vectors with some structure for a tree to find; every tenth repeats an earlier one, so that scores tie. */
