@@ -7,6 +7,7 @@ import { prepare } from './data.ts';
 import { findEngine } from './engines/index.ts';
 import { HOW_TO_INSTALL } from './engines/peer-package.ts';
 import { HOW_TO_SET_UP, setUpPython } from './engines/python.ts';
+import { TUNED } from './engines/scannery.ts';
 import { machine } from './machine.ts';
 import { type Options, parseOptions, USAGE } from './options.ts';
 import { page, plots, writePlots } from './plots.ts';
@@ -26,6 +27,7 @@ async function bench(options: Options): Promise<void> {
     say(line);
     leftOut.push(line);
   };
+  if (options.tuned !== undefined) process.env[TUNED] = options.tuned;
   const engines: Engine[] = [];
   for (const name of options.engines) {
     const engine = findEngine(name);

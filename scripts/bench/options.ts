@@ -12,6 +12,7 @@ export const USAGE = `npm run bench -- [options]      recall and queries a secon
   --queries N          held-out queries, at the most (1000)
   --k N                neighbours (10)
   --engines A,B        ${ENGINE_NAMES.join(', ')} (all that are installed)
+  --tuned JSON         build options of a second index of ours, 'scannery-tuned' (none)
   --sweep A=x,y        settings of an engine in place of its own; may be repeated
   --threads N          threads of every engine (1)
   --rounds N           measured rounds, after one to warm up (5)
@@ -31,6 +32,8 @@ export interface Options {
   readonly queries: number;
   readonly k: number;
   readonly engines: readonly string[];
+  /** Build options as JSON. */
+  readonly tuned: string | undefined;
   readonly sweeps: ReadonlyMap<string, readonly string[]>;
   readonly threads: number;
   readonly rounds: number;
@@ -55,6 +58,18 @@ function whole(option: string, value: string): number {
   return number;
 }
 
+function jsonObject(option: string, value: string): string {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(value);
+  } catch {
+    // Told below.
+  }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
+    throw new RangeError(`--${option} must be a JSON object, not '${value}'.`);
+  return value;
+}
+
 export function parseOptions(args: readonly string[]): Options {
   const { values } = parseArgs({
     args: [...args],
@@ -65,7 +80,8 @@ export function parseOptions(args: readonly string[]): Options {
       dimensions: { type: 'string' },
       queries: { type: 'string', default: '1000' },
       k: { type: 'string', default: '10' },
-      engines: { type: 'string', default: ENGINE_NAMES.join() },
+      engines: { type: 'string' },
+      tuned: { type: 'string' },
       sweep: { type: 'string', multiple: true, default: [] },
       threads: { type: 'string', default: '1' },
       rounds: { type: 'string', default: '5' },
@@ -89,7 +105,10 @@ export function parseOptions(args: readonly string[]): Options {
     dimensions: values.dimensions === undefined ? undefined : whole('dimensions', values.dimensions),
     queries: whole('queries', values.queries),
     k: whole('k', values.k),
-    engines: values.engines.split(',').map((name) => oneOf('engines', name, ENGINE_NAMES)),
+    engines:
+      values.engines?.split(',').map((name) => oneOf('engines', name, ENGINE_NAMES)) ??
+      ENGINE_NAMES.filter((name) => name !== 'scannery-tuned' || values.tuned !== undefined),
+    tuned: values.tuned === undefined ? undefined : jsonObject('tuned', values.tuned),
     sweeps: new Map(sweeps),
     threads: whole('threads', values.threads),
     rounds: whole('rounds', values.rounds),

@@ -15,6 +15,7 @@ const LOOK = {
 /** An engine has its colour in all plots, whoever else takes part. */
 const COLOURS: Readonly<Record<string, string>> = {
   scannery: '#d1242f',
+  'scannery-tuned': '#7d1a24',
   hnswlib: '#1f6feb',
   usearch: '#0a8f6c',
   'lancedb-ivf-pq': '#a8660a',

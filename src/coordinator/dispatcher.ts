@@ -154,10 +154,11 @@ export class Dispatcher {
         call.fail(error);
         this.#cancel(call);
       }
+      // The workers begin while more is submitted.
+      slots.wake();
       if (!call.exhausted) this.#waiting.push(call);
     }
     if (submitted) {
-      slots.wake();
       void this.#watch();
     } else if (this.#inFlight === 0) this.#settleIdle();
   }

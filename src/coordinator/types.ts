@@ -37,6 +37,7 @@ export interface Explanation extends SearchResult {
   readonly shards: readonly {
     readonly codesScanned: number;
     readonly candidates: number;
+    /** Candidates of all shards in the same memory, told with the first of them; so is the time. */
     readonly reordered: number;
     readonly scanMicroseconds: number;
     readonly reorderMicroseconds: number;
@@ -110,7 +111,7 @@ export interface IndexStats {
   readonly config: IndexConfig;
   /** Leaves in use; fewer than asked for when there are fewer distinct vectors. 0 without tree and hashing. */
   readonly numLeaves: number;
-  /** Per shard: vectors, and bytes of shared memory in use. */
+  /** Per shard: vectors that it scores in an exact search, and its part of the bytes of shared memory in use. */
   readonly shards: readonly { readonly size: number; readonly bytes: number }[];
   /** Bytes of shared memory in use by shards, model and requests. */
   readonly bytes: number;

@@ -4,7 +4,7 @@ import { hnswlib } from './hnswlib.ts';
 import { lancedb } from './lancedb.ts';
 import { HOW_TO_INSTALL } from './peer-package.ts';
 import { HOW_TO_SET_UP, pythonEngine } from './python.ts';
-import { scannery } from './scannery.ts';
+import { scannery, scanneryTuned } from './scannery.ts';
 import { usearch } from './usearch.ts';
 
 interface Entry {
@@ -15,6 +15,7 @@ interface Entry {
 
 const ENGINES: Record<string, Entry> = {
   scannery: { find: scannery, howTo: '' },
+  'scannery-tuned': { find: scanneryTuned, howTo: '--tuned with its build options' },
   hnswlib: { find: hnswlib, howTo: HOW_TO_INSTALL },
   usearch: { find: usearch, howTo: HOW_TO_INSTALL },
   'lancedb-ivf-pq': { find: () => lancedb('ivf-pq'), howTo: HOW_TO_INSTALL },

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Index, type SearchOptions, type SearchResult } from '../../../src/index.ts';
+import { type BuildOptions, Index, type SearchOptions, type SearchResult } from '../../../src/index.ts';
 import { directorySize } from '../../directory-size.ts';
 import { seconds } from '../../measure.ts';
 import { chunks } from '../rows.ts';
@@ -18,10 +18,23 @@ const SWEEP = [
 ] as const;
 const WITHOUT_TREE = [20, 40, 80, 150, 300, 600];
 
+/** Environment variable with the build options of 'scannery-tuned', as JSON. */
+export const TUNED = 'BENCH_SCANNERY_TUNED';
+
 export function scannery(): Engine {
+  return scanneryWith('scannery', {});
+}
+
+/** A second index with build options of the user's choice; undefined unless they are given. */
+export function scanneryTuned(): Engine | undefined {
+  const given = process.env[TUNED];
+  return given === undefined ? undefined : scanneryWith('scannery-tuned', JSON.parse(given) as BuildOptions);
+}
+
+function scanneryWith(name: string, buildOptions: BuildOptions): Engine {
   const manifest = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
   return {
-    name: 'scannery',
+    name,
     version: (JSON.parse(manifest) as { version: string }).version,
     async build(data, { threads, k, directory }): Promise<Built> {
       async function* all() {
@@ -30,7 +43,7 @@ export function scannery(): Engine {
       let index!: Index;
       const { dimensions, metric } = data;
       const buildSeconds = await seconds(async () => {
-        index = await Index.build(all(), { dimensions, metric, threads });
+        index = await Index.build(all(), { dimensions, metric, threads, ...buildOptions });
       });
       await index.save(directory);
       const bytes = await directorySize(directory);
