@@ -5,6 +5,7 @@ import { type Dataset, UnavailableError } from './types.ts';
 export { type ClusteredOptions, clustered } from './clustered.ts';
 export { type FashionMnistOptions, loadFashionMnist } from './fashion-mnist.ts';
 export { defaultCacheDirectory, type GloveOptions, loadGlove } from './glove.ts';
+export { type Clusters, type Mixture, type MixtureOptions, mixture } from './mixture.ts';
 export { loadMnist, type MnistOptions } from './mnist.ts';
 export { loadMovielensGrown, type MovielensGrownOptions } from './movielens-grown.ts';
 export { createProgress, type ProgressReporter, type ProgressStream } from './progress.ts';

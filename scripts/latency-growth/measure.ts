@@ -2,8 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Explanation, Index, type SearchOptions } from '../../src/index.ts';
+import { type Mixture, type MixtureOptions, mixture } from '../datasets/index.ts';
 import { median, quantile } from '../measure.ts';
-import { type Mixture, type MixtureOptions, mixture } from './data.ts';
 import { chooseSetting } from './setting.ts';
 
 /** Queries before each turn, which bring the index back into the processor's caches. */

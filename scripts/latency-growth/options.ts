@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
+import type { Clusters } from '../datasets/index.ts';
 import { UsageError } from '../shard-scaling/options.ts';
-import type { Clusters } from './data.ts';
 import type { GrowthOptions } from './measure.ts';
 
 export { UsageError } from '../shard-scaling/options.ts';

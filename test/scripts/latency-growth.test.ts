@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { clusteredFile } from '../../scripts/bench/clustered-file.ts';
-import { mixture } from '../../scripts/latency-growth/data.ts';
+import { mixture } from '../../scripts/datasets/index.ts';
 import { fitGrowth, fitPower, fitRoot, powerAt, rootAt } from '../../scripts/latency-growth/fit.ts';
 import { type Round, type SizeResult, typicalRound } from '../../scripts/latency-growth/measure.ts';
 import { readArguments, UsageError } from '../../scripts/latency-growth/options.ts';

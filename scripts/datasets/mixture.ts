@@ -1,4 +1,5 @@
-import { clustered, createRandom } from '../datasets/index.ts';
+import { clustered } from './clustered.ts';
+import { createRandom } from './random.ts';
 
 const ROWS_PER_CHUNK = 100_000;
 
@@ -22,9 +23,8 @@ export interface Mixture {
 }
 
 /**
- * The Gaussian mixture of the data sets' `clustered`, drawn chunk by chunk, so that no more than one chunk is in memory. With
- * the square root of the rows as clusters and a spread of 0.5 it is, to the bit, the clustered set of the benchmark. With
- * the same number of clusters a larger set begins with the rows of a smaller one and has the same queries: both are samples of
+ * The Gaussian mixture of the data sets' `clustered`, drawn chunk by chunk, so that no more than one chunk is in memory. Each chunk
+ * has a seed of its own: with the same number of clusters a larger set begins with the rows of a smaller one and has the same queries: both are samples of
  * one distribution.
  */
 export function mixture(rows: number, options: MixtureOptions): Mixture {
