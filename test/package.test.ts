@@ -56,7 +56,7 @@ describe('the packed package', () => {
   });
 
   it('holds nothing else', () => {
-    const known = /^(dist\/.+\.(js|d\.ts|wasm)|docs\/.+\.md|(README|CHANGELOG)\.md|LICENSE|package\.json)$/;
+    const known = /^(dist\/.+\.(js|d\.ts|wasm)|docs\/.+\.(md|svg)|(README|CHANGELOG)\.md|LICENSE|package\.json)$/;
     expect(files.filter((path) => !known.test(path))).toEqual([]);
   });
 
