@@ -22,8 +22,8 @@ export interface UnpackOptions {
 }
 
 /**
- * Downloads a Debian package and keeps one folder of it, and its copyright notice, without installing it or being root. apt checks the package by
- * the hashes of its signed lists. The folder gets its name only when it is whole.
+ * Downloads a Debian package and keeps one folder of it, and its copyright notice, without installing it or being root. apt
+ * checks the package by the hashes of its signed lists. The folder gets its name only when it is whole.
  *
  * Progress: phase 'download', in bytes of the package file.
  *

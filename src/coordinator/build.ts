@@ -6,7 +6,8 @@ import { CODEC_FLOAT32, MAX_CHUNK_SHIFT, METRIC_L2, RESERVED_BYTES, TOP_WORD } f
 import { align, allocate, createMemory, giveBack } from '../shard/arena.ts';
 import type { KernelSource } from '../shard/kernels/load.ts';
 import { layOutShard } from '../shard/shard-image.ts';
-import { chooseShards, codecOf, configure, memoriesFor, SHARD_BYTES } from './configure.ts';
+import { chooseShards, codecOf, configure, memoriesFor, SHARD_BYTES, soarLambdaOf } from './configure.ts';
+import { dealLeaves, evenStarts } from './dealing.ts';
 import { countSpilled, encode, stage } from './encoding.ts';
 import type { IdColumn } from './id-column.ts';
 import { kernelMetric, type Model, paddedSubspaces, placeModel, setBiasRange } from './model.ts';
@@ -64,8 +65,7 @@ export async function buildIndex(staging: Staging, context: BuildContext): Promi
   const trained = hasModel ? await trainModel(staging, config, context) : null;
   const model = trained?.model ?? null;
   const pointer = model === null ? 0 : placeModel(control, model, true);
-  // A single leaf leaves nothing to spill to.
-  const soarLambda = model === null || model.numLeaves < 2 || config.tree === false ? null : config.tree.soarLambda;
+  const soarLambda = soarLambdaOf(config, model?.numLeaves ?? 0);
   const spills = soarLambda !== null;
   const codec = codecOf(config.reordering);
   const numShards = chooseShards(size, dimensions, threads.count, options.shards);
@@ -88,7 +88,7 @@ export async function buildIndex(staging: Staging, context: BuildContext): Promi
     ...{ blocks, subspaces: paddedSubspaces(blocks), codeBytes: Math.ceil(blocks / 2), leafCounts },
     ...{ hasBias, biasMinimum: bias?.minimum ?? 0, biasRange: bias?.range ?? 0 },
     ...{ leafOwners, spilledCounts },
-    rowStarts: Array.from({ length: numMemories + 1 }, (_, s) => Math.floor((s * size) / numMemories)),
+    rowStarts: evenStarts(size, numMemories),
   };
   const used = inPlace ? staged[0]!.memory : trained?.memory;
   const { shards, shardSizes } = await fillShards(plan, numMemories, staged, used, inPlace, context);
@@ -151,20 +151,6 @@ async function trainModel(
 function subtractMean(set: TrainingSet, centroids: number, numLeaves: number, mean: Float32Array): void {
   const { f32 } = set.views;
   for (let i = 0; i < numLeaves * set.stride; i++) f32[(centroids >>> 2) + i]! -= mean[i % set.stride]!;
-}
-
-/** Deals whole leaves to shards, the largest first, each to the shard that has the fewest vectors. */
-export function dealLeaves(leafCounts: Int32Array, numShards: number): Int32Array {
-  const order = Array.from(leafCounts.keys()).sort((a, b) => leafCounts[b]! - leafCounts[a]! || a - b);
-  const held = new Float64Array(numShards);
-  const owners = new Int32Array(new SharedArrayBuffer(leafCounts.length * 4));
-  for (const leaf of order) {
-    let least = 0;
-    for (let s = 1; s < numShards; s++) if (held[s]! < held[least]!) least = s;
-    owners[leaf] = least;
-    held[least]! += leafCounts[leaf]!;
-  }
-  return owners;
 }
 
 /** `used` is a memory that may become that of the first shard; in place it must. */

@@ -69,6 +69,11 @@ export function codecOf(reordering: IndexConfig['reordering']): number {
   }
 }
 
+/** SOAR's lambda if vectors are spilled, else null: a single leaf leaves nothing to spill to. */
+export function soarLambdaOf({ tree }: IndexConfig, numLeaves: number): number | null {
+  return tree === false || numLeaves < 2 ? null : tree.soarLambda;
+}
+
 /** Shards of an index of this size: as asked, or one per GiB and at least one per thread; never more than vectors. */
 export function chooseShards(size: number, dimensions: number, threads: number, asked: number | undefined): number {
   const wanted = asked ?? Math.max(threads, memoriesFor(size, dimensions, SHARD_BYTES));

@@ -16,6 +16,7 @@ import { createMemory } from '../shard/arena.ts';
 import type { KernelSource } from '../shard/kernels/load.ts';
 import type { IndexData } from './build.ts';
 import type { Companion, CompanionName } from './companion.ts';
+import { soarLambdaOf } from './configure.ts';
 import { plainSection, SavedFile } from './files.ts';
 import { generationPath, readCurrent } from './generations.ts';
 import { type IdKind, openIdColumn } from './id-column.ts';
@@ -161,7 +162,7 @@ async function readFiles(files: readonly SavedFile[], kernels: KernelSource, opt
   const entries = idKind === 'text' ? meta.size + 1 : meta.size;
   if (parts.length > 0 && parts[0]!.length !== entries * 8) throw damaged(index.path, 'the size of its ids');
   const shards: WebAssembly.Memory[] = [];
-  const lanesPerVector = meta.config.tree && meta.config.tree.soarLambda !== null && meta.numLeaves > 1 ? 2 : 1;
+  const lanesPerVector = soarLambdaOf(meta.config, meta.numLeaves) === null ? 1 : 2;
   for (const [s, file] of shardFiles.entries()) {
     const memory = await readMemory(file);
     const header = new Uint32Array(memory.buffer, RESERVED_BYTES, 16);

@@ -9,10 +9,10 @@ const used = (memory: WebAssembly.Memory): number => Atomics.load(new Int32Array
 
 export function describe(data: IndexData, serving: Serving, threads: Threads, kernels: KernelTier): IndexStats {
   const memories = data.shards.map(used);
-  const { units } = serving.plan;
+  const { units, unitsOf } = serving.plan;
   const shards = units.map(({ memory, count }) => ({
     size: count,
-    bytes: Math.round(memories[memory]! / units.filter((unit) => unit.memory === memory).length),
+    bytes: Math.round(memories[memory]! / unitsOf[memory]!.length),
   }));
   const { dispatcher } = serving;
   return {

@@ -21,7 +21,6 @@ export interface TrainingContext {
 /** What k-means found: f32 [numLeaves x stride] in the training memory, which may be fewer leaves than asked for. */
 export interface Centroids {
   readonly pointer: number;
-  readonly tables: LeafTables;
   readonly numLeaves: number;
 }
 
@@ -137,7 +136,7 @@ class TreeTrainer {
       if (kept === 0) this.#set.meanInto(this.#centroids);
       await this.#assign();
     }
-    return { pointer: this.#centroids, tables: this.#tables, numLeaves: this.#numLeaves };
+    return { pointer: this.#centroids, numLeaves: this.#numLeaves };
   }
 
   async #assign(): Promise<void> {

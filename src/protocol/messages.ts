@@ -26,6 +26,8 @@ export interface ServeTask {
 export interface UnitPlan {
   /** The memory that the unit scans, and the vectors of it that it scores in an exact scan. */
   readonly units: readonly { readonly memory: number; readonly first: number; readonly count: number }[];
+  /** The units of each memory. */
+  readonly unitsOf: readonly (readonly number[])[];
   /** Int32 [memories x numLeaves]: the unit that scans what a memory has of a leaf; null when each memory is one unit. */
   readonly leafUnits: Int32Array | null;
 }

@@ -8,8 +8,6 @@ import {
   SLOT_DUPLICATES,
   SLOT_K,
   SLOT_LIMIT,
-  SLOT_LIST_BYTES,
-  SLOT_LISTS,
   SLOT_MERGED,
   SLOT_MODE,
   SLOT_TABLES,
@@ -19,13 +17,14 @@ import { keyAtLeast } from '../protocol/order.ts';
 import { RESERVED_BYTES, SHARD_LANES_PER_VECTOR, TABLES_HEADER_BYTES } from '../protocol/shard-layout.ts';
 import type { Kernels } from './kernels/kernels.ts';
 import { duplicatesEntries, type ShardScratch } from './shard-scratch.ts';
+import { listOf, tenthsSince } from './slot.ts';
 import type { Views } from './views.ts';
 
 export interface MergerParts {
   readonly control: Views;
   readonly kernels: Kernels;
   readonly shards: readonly ShardScratch[];
-  readonly units: UnitPlan['units'];
+  readonly plan: UnitPlan;
   /** Bytes of a query's tables, of which the header and the query itself serve for rescoring. */
   readonly tablesBytes: number;
   readonly stride: number;
@@ -37,15 +36,10 @@ export interface MergerParts {
 export class Merger {
   readonly #parts: MergerParts;
   readonly #spilled: boolean;
-  /** The units of each memory. */
-  readonly #unitsOf: readonly (readonly number[])[];
 
   constructor(parts: MergerParts) {
     this.#parts = parts;
     const { u32 } = parts.shards[0]!.views;
-    this.#unitsOf = parts.shards.map((_, memory) =>
-      Array.from(parts.units.keys()).filter((unit) => parts.units[unit]!.memory === memory),
-    );
     this.#spilled = u32[(RESERVED_BYTES + SHARD_LANES_PER_VECTOR) >>> 2]! > 1;
   }
 
@@ -91,18 +85,18 @@ export class Merger {
   /** Copies every shard's keys by row to one place; returns their number. */
   #concatenate(slot: number, merged: number): number {
     let count = 0;
-    for (let s = 0; s < this.#parts.units.length; s++) count += this.#append(slot, s, merged + count * 8);
+    for (let s = 0; s < this.#parts.plan.units.length; s++) count += this.#append(slot, s, merged + count * 8);
     return count;
   }
 
   #reorder(slot: number, merged: number): number {
-    const { control, shards, tablesBytes, stride } = this.#parts;
+    const { control, shards, plan, tablesBytes, stride } = this.#parts;
     const { u8, i32, u32 } = control;
     const tables = u32[slot + SLOT_TABLES]!;
     const query = u8.subarray(tables, tables + TABLES_HEADER_BYTES + stride * 4);
     const floor = this.#commonFloor(slot, merged, i32[slot + SLOT_LIMIT]!);
     let count = 0;
-    for (const [memory, units] of this.#unitsOf.entries()) {
+    for (const [memory, units] of plan.unitsOf.entries()) {
       const lists = units.map((unit) => listOf(u32, slot, unit));
       const held = lists.map((list) => (floor === null ? u32[(list >>> 2) + LIST_COUNT]! : this.#keep(list, floor)));
       let kept = held.reduce((sum, n) => sum + n, 0);
@@ -123,7 +117,7 @@ export class Merger {
       }
       shard.kernels.rescore(RESERVED_BYTES, shard.tables + TABLES_HEADER_BYTES, shard.keys, kept, shard.state);
       u32[(lists[0]! >>> 2) + LIST_RESCORED] = kept;
-      u32[(lists[0]! >>> 2) + LIST_RESCORE_MICROS] = Math.round((performance.now() - started) * 1e4);
+      u32[(lists[0]! >>> 2) + LIST_RESCORE_MICROS] = tenthsSince(started);
       u8.set(views.u8.subarray(shard.keys, shard.keys + kept * 8), merged + count * 8);
       count += kept;
     }
@@ -132,9 +126,10 @@ export class Merger {
 
   /** The last key by row that is among the best `limit` of all shards, or null when all candidates are. */
   #commonFloor(slot: number, merged: number, limit: number): readonly [high: number, low: number] | null {
-    const { control, kernels, units, key } = this.#parts;
+    const { control, kernels, plan, key } = this.#parts;
     let count = 0;
-    for (let s = 0; s < units.length; s++) count += control.u32[(listOf(control.u32, slot, s) >>> 2) + LIST_COUNT]!;
+    for (let s = 0; s < plan.units.length; s++)
+      count += control.u32[(listOf(control.u32, slot, s) >>> 2) + LIST_COUNT]!;
     if (count <= limit) return null;
     this.#concatenate(slot, merged);
     kernels.compact(merged, count, limit, key);
@@ -156,9 +151,4 @@ export class Merger {
     }
     return kept;
   }
-}
-
-/** Pointer: what shard s left in the slot. */
-export function listOf(u32: Uint32Array, slot: number, s: number): number {
-  return u32[slot + SLOT_LISTS]! + s * u32[slot + SLOT_LIST_BYTES]!;
 }

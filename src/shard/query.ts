@@ -28,8 +28,9 @@ import {
 import type { Kernels } from './kernels/kernels.ts';
 import { bindKernels } from './kernels/load.ts';
 import { Merger } from './merge.ts';
-import { isSettled, raiseFloor, ShardScanner, tenthsSince } from './scan.ts';
+import { ShardScanner } from './scan.ts';
 import { ShardScratch } from './shard-scratch.ts';
+import { isSettled, raiseFloor, tenthsSince } from './slot.ts';
 import { Views } from './views.ts';
 
 const SHARD = RESERVED_BYTES;
@@ -61,7 +62,7 @@ export class QueryEngine {
     const sizes = { tablesBytes, numLeaves: this.#numLeaves };
     this.#scanner = new ShardScanner(this.control, this.shards, task.plan, sizes);
     this.#merger = new Merger({
-      ...{ control: this.control, kernels: this.#kernels, shards: this.shards, units: task.plan.units },
+      ...{ control: this.control, kernels: this.#kernels, shards: this.shards, plan: task.plan },
       ...{ tablesBytes, stride, key: this.#scratch },
     });
   }
@@ -116,9 +117,9 @@ export class QueryEngine {
     return i32[slot + SLOT_ALONE] === 0 && i32[slot + SLOT_MODE] !== MODE_EXACT;
   }
 
-  /** Whether slot b can be scanned together with a group of `count` that began with slot a; each may be scanned as a whole. */
+  /** Whether slot b can be scanned together with a group of `count` that began with slot a, which may be scanned as a whole. */
   mayJoin(a: number, count: number, b: number): boolean {
-    return count < this.#scanner.groupLimit(a) && this.#scanner.fits(a, b);
+    return this.mayBeWhole(b) && count < this.#scanner.groupLimit(a) && this.#scanner.fits(a, b);
   }
 
   /**
@@ -130,12 +131,11 @@ export class QueryEngine {
     const slots = group.filter((slot) => !isSettled(i32, slot));
     if (slots.length === 0) return;
     const memories = this.shards.length;
-    this.#scanner.clear(slots);
     const held = new Array<number>(slots.length).fill(0);
     for (let memory = 0; memory < memories; memory++) {
       this.#scanner.scanMemory(slots, memory);
       if (memory === memories - 1) return;
-      const s = this.#plan.units.findIndex((unit) => unit.memory === memory);
+      const s = this.#plan.unitsOf[memory]![0]!;
       for (const [i, slot] of slots.entries()) {
         const started = performance.now();
         held[i] = this.#merger.add(slot, s, held[i]!);

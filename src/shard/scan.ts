@@ -7,9 +7,7 @@ import {
   MODE_EXACT,
   MODE_HASHED,
   MODE_LEAVES,
-  SLOT_CANCELLED,
   SLOT_CODES,
-  SLOT_ERROR,
   SLOT_FLOOR,
   SLOT_LEAVES,
   SLOT_LEAVES_TO_SEARCH,
@@ -32,8 +30,8 @@ import {
   TABLES_HEADER_BYTES,
   VISIT_BYTES,
 } from '../protocol/shard-layout.ts';
-import { listOf } from './merge.ts';
 import type { ShardScratch } from './shard-scratch.ts';
+import { isSettled, listOf, raiseFloor, tenthsSince } from './slot.ts';
 import type { Views } from './views.ts';
 
 const SHARD = RESERVED_BYTES;
@@ -44,13 +42,6 @@ const GROUP_BYTES = 1 << 22;
 /** Leaves of each query that a group visits first, so that a score is known below which nothing matters. */
 const SEEDING_LEAVES = 2;
 const NONE = -1;
-
-/** Whether nobody waits for the slot's answer any more, or it has failed. */
-export function isSettled(i32: Int32Array, slot: number): boolean {
-  return Atomics.load(i32, slot + SLOT_CANCELLED) === 1 || Atomics.load(i32, slot + SLOT_ERROR) !== 0;
-}
-
-export const tenthsSince = (started: number): number => Math.round((performance.now() - started) * 1e4);
 
 /** Scans shards for queries that were prepared, and leaves each query's best candidates in its slot. */
 export class ShardScanner {
@@ -78,13 +69,14 @@ export class ShardScanner {
     this.#lastVisit = new Int32Array(numLeaves).fill(NONE);
   }
 
-  /** Whether two slots may be scanned together: leaf by leaf, so that a leaf's codes are read from memory once for both. */
+  /**
+   * Whether two slots, neither of them an exact search, may be scanned together: leaf by leaf, so that a leaf's codes are read
+   * from memory once for both.
+   */
   fits(a: number, b: number): boolean {
     const { i32 } = this.#control;
-    const mode = i32[a + SLOT_MODE]!;
     return (
-      mode !== MODE_EXACT &&
-      mode !== MODE_LEAVES &&
+      i32[a + SLOT_MODE] !== MODE_LEAVES &&
       [SLOT_MODE, SLOT_LIMIT, SLOT_LEAVES_TO_SEARCH].every((word) => i32[a + word] === i32[b + word])
     );
   }
@@ -99,25 +91,23 @@ export class ShardScanner {
 
   /** Scans one unit for one slot. A slot is the first word of its header. */
   scanUnit(slot: number, unit: number): void {
+    this.#clear(slot, unit);
     const { memory } = this.#plan.units[unit]!;
     this.#scan([slot], memory, unit, this.#plan.leafUnits === null ? NONE : unit);
   }
 
   /** Scans a whole memory for slots that fit each other, and leaves in the list of its first unit what all of them would. */
   scanMemory(slots: readonly number[], memory: number): void {
-    const first = this.#plan.units.findIndex((unit) => unit.memory === memory);
-    this.#scan(slots, memory, first, NONE);
+    const units = this.#plan.unitsOf[memory]!;
+    for (const slot of slots) for (const unit of units) this.#clear(slot, unit);
+    this.#scan(slots, memory, units[0]!, NONE);
   }
 
-  /** Forgets what slots had in their lists before. */
-  clear(slots: readonly number[]): void {
+  /** Forgets what the slot had in a list before. */
+  #clear(slot: number, s: number): void {
     const { u32 } = this.#control.refresh();
-    for (const slot of slots) {
-      for (let unit = 0; unit < this.#plan.units.length; unit++) {
-        const list = listOf(u32, slot, unit) >>> 2;
-        u32.fill(0, list, list + (LIST_HEADER_BYTES >>> 2));
-      }
-    }
+    const list = listOf(u32, slot, s) >>> 2;
+    u32.fill(0, list, list + (LIST_HEADER_BYTES >>> 2));
   }
 
   /** Scans the leaves of a unit, or those of all, and leaves in list `s` what was found. */
@@ -129,10 +119,6 @@ export class ShardScanner {
     const { u32: words } = shard.views;
     const lanes = words[(SHARD + SHARD_COUNT) >>> 2]! * words[(SHARD + SHARD_LANES_PER_VECTOR) >>> 2]!;
     const limit = Math.min(i32[first + SLOT_LIMIT]!, lanes);
-    for (const slot of slots) {
-      const list = listOf(u32, slot, s) >>> 2;
-      u32.fill(0, list, list + (LIST_HEADER_BYTES >>> 2));
-    }
     if (limit === 0) return;
     const numLeaves = mode === MODE_EXACT ? 0 : i32[first + SLOT_LEAVES_TO_SEARCH]!;
     const visits = numLeaves * slots.length;
@@ -149,9 +135,11 @@ export class ShardScanner {
     if (mode === MODE_EXACT) this.#scanVectors(first, shard, this.#plan.units[s]!, limit);
     else this.#scanLeaves(slots, mode, memory, unit, limit);
     const tenths = Math.round(tenthsSince(started) / slots.length);
+    // A list that stays the only one is reordered by locals; others are merged by rows.
+    const byRow = mode !== MODE_HASHED || this.#shards.length > 1 || unit !== NONE;
     for (let i = 0; i < slots.length; i++) {
       shard.use(i);
-      this.#leave(slots[i]!, shard, s, mode, limit, tenths);
+      this.#leave(slots[i]!, shard, s, byRow, limit, tenths);
     }
   }
 
@@ -178,79 +166,59 @@ export class ShardScanner {
   #visitsOf(slot: number, memory: number, unit: number): number {
     const shard = this.#shards[memory]!;
     shard.use(0);
-    const count = this.#list(slot, shard, 0, this.#control.i32[slot + SLOT_LEAVES_TO_SEARCH]!, 0);
-    if (unit === NONE) return count;
-    const leafUnits = this.#plan.leafUnits!;
-    const { u32 } = shard.views;
-    const first = shard.visits >>> 2;
-    let kept = first;
-    for (let at = first; at < first + count * (VISIT_BYTES >>> 2); at += VISIT_BYTES >>> 2) {
-      if (leafUnits[memory * this.#numLeaves + u32[at]!] !== unit) continue;
-      u32.copyWithin(kept, at, at + (VISIT_BYTES >>> 2));
-      kept += VISIT_BYTES >>> 2;
-    }
-    return (kept - first) / (VISIT_BYTES >>> 2);
+    const numLeaves = this.#control.i32[slot + SLOT_LEAVES_TO_SEARCH]!;
+    if (unit === NONE) return this.#list(slot, shard, numLeaves, 0);
+    const from = memory * this.#numLeaves;
+    const owners = this.#plan.leafUnits!.subarray(from, from + this.#numLeaves);
+    return this.#list(slot, shard, numLeaves, 0, (leaf) => owners[leaf] === unit);
   }
 
-  /** Lists visits from one rank of leaves to another; returns how many there are then. Leaves without lanes here are left out. */
-  #list(slot: number, shard: ShardScratch, from: number, to: number, count: number): number {
+  /** Adds visits of the query's best leaves to the `count` listed so far; returns how many there are then. */
+  #list(slot: number, shard: ShardScratch, best: number, count: number, wanted?: (leaf: number) => boolean): number {
     const { u32 } = this.#control;
-    const { u32: words } = shard.views;
-    const heads = words[(SHARD + SHARD_LEAVES) >>> 2]! >>> 2;
     const entries = u32[slot + SLOT_LEAVES]! >>> 2;
-    let at = (shard.visits + count * VISIT_BYTES) >>> 2;
-    for (let i = from; i < to; i++) {
+    for (let i = 0; i < best; i++) {
       const entry = entries + i * (LEAF_ENTRY_BYTES >>> 2);
       const leaf = u32[entry]!;
-      if (words[heads + leaf] === 0) continue;
-      words[at] = leaf;
-      words[at + 1] = u32[entry + 1]!;
-      words[at + 2] = shard.state;
-      at += VISIT_BYTES >>> 2;
+      if (hasLanes(shard, leaf) && (wanted === undefined || wanted(leaf)))
+        putVisit(shard, count++, leaf, u32[entry + 1]!);
     }
-    return (at - (shard.visits >>> 2)) / (VISIT_BYTES >>> 2);
+    return count;
   }
 
   /** Lists the visits of a group: each query's best leaves, then leaf by leaf. Returns their number. */
   #visitsByLeaf(slots: readonly number[], shard: ShardScratch): number {
     const { i32, u32 } = this.#control;
-    const { u32: words } = shard.views;
     const numLeaves = i32[slots[0]! + SLOT_LEAVES_TO_SEARCH]!;
     const seeds = Math.min(SEEDING_LEAVES, numLeaves);
+    const entryOf = (i: number, rank: number): number =>
+      (u32[slots[i]! + SLOT_LEAVES]! >>> 2) + rank * (LEAF_ENTRY_BYTES >>> 2);
     let count = 0;
     for (let i = 0; i < slots.length; i++) {
       shard.use(i);
-      count = this.#list(slots[i]!, shard, 0, seeds, count);
+      count = this.#list(slots[i]!, shard, seeds, count);
     }
     if (this.#before.length < slots.length * numLeaves) {
       this.#before = new Int32Array(slots.length * numLeaves);
       this.#leaves = new Int32Array(slots.length * numLeaves);
     }
-    const heads = words[(SHARD + SHARD_LEAVES) >>> 2]! >>> 2;
     let distinct = 0;
     for (let i = 0; i < slots.length; i++) {
-      const entries = u32[slots[i]! + SLOT_LEAVES]! >>> 2;
-      for (let j = seeds; j < numLeaves; j++) {
-        const leaf = u32[entries + j * (LEAF_ENTRY_BYTES >>> 2)]!;
-        if (words[heads + leaf] === 0) continue;
-        const visit = i * numLeaves + j;
+      for (let rank = seeds; rank < numLeaves; rank++) {
+        const leaf = u32[entryOf(i, rank)]!;
+        if (!hasLanes(shard, leaf)) continue;
+        const visit = i * numLeaves + rank;
         if (this.#lastVisit[leaf] === NONE) this.#leaves[distinct++] = leaf;
         this.#before[visit] = this.#lastVisit[leaf]!;
         this.#lastVisit[leaf] = visit;
       }
     }
-    let at = (shard.visits + count * VISIT_BYTES) >>> 2;
     for (let l = 0; l < distinct; l++) {
       const leaf = this.#leaves[l]!;
       for (let visit = this.#lastVisit[leaf]!; visit !== NONE; visit = this.#before[visit]!) {
         const i = Math.floor(visit / numLeaves);
-        const entry = (u32[slots[i]! + SLOT_LEAVES]! >>> 2) + (visit - i * numLeaves) * (LEAF_ENTRY_BYTES >>> 2);
         shard.use(i);
-        words[at] = leaf;
-        words[at + 1] = u32[entry + 1]!;
-        words[at + 2] = shard.state;
-        at += VISIT_BYTES >>> 2;
-        count++;
+        putVisit(shard, count++, leaf, u32[entryOf(i, visit - i * numLeaves) + 1]!);
       }
       this.#lastVisit[leaf] = NONE;
     }
@@ -258,12 +226,11 @@ export class ShardScanner {
   }
 
   /** Leaves what was found for the selected query in its slot. */
-  #leave(slot: number, shard: ShardScratch, s: number, mode: number, limit: number, tenths: number): void {
+  #leave(slot: number, shard: ShardScratch, s: number, byRow: boolean, limit: number, tenths: number): void {
     const { u8, i32, u32 } = this.#control;
     const { kernels, views, state, keys, rowKeys } = shard;
     const floor = (state + STATE_FLOOR) >>> 2;
     const count = kernels.finishScan(state, keys, limit);
-    const byRow = this.#plan.units.length > 1 || mode !== MODE_HASHED;
     if (byRow) kernels.localsToRows(SHARD, keys, count, rowKeys);
     if (count === i32[slot + SLOT_LIMIT]) raiseFloor(i32, slot, views.u32[floor + 1]!);
     const codes = views.i32[(state + STATE_CODES) >>> 2]!;
@@ -280,12 +247,15 @@ export class ShardScanner {
   }
 }
 
-/** `limit` candidates reach this score, in ordered bits, so no shard needs to keep one that does not. */
-export function raiseFloor(i32: Int32Array, slot: number, ordered: number): void {
-  let seen = Atomics.load(i32, slot + SLOT_FLOOR);
-  while (ordered > seen >>> 0) {
-    const before = Atomics.compareExchange(i32, slot + SLOT_FLOOR, seen, ordered | 0);
-    if (before === seen) return;
-    seen = before;
-  }
+/** Whether a memory has anything of a leaf: with several of them it may be another's. */
+function hasLanes({ views: { u32 } }: ShardScratch, leaf: number): boolean {
+  return u32[(u32[(SHARD + SHARD_LEAVES) >>> 2]! >>> 2) + leaf] !== 0;
+}
+
+/** Writes the selected query's visit of a leaf; `base` is the bits of its base score. */
+function putVisit({ views: { u32 }, visits, state }: ShardScratch, i: number, leaf: number, base: number): void {
+  const at = (visits + i * VISIT_BYTES) >>> 2;
+  u32[at] = leaf;
+  u32[at + 1] = base;
+  u32[at + 2] = state;
 }

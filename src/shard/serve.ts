@@ -134,16 +134,16 @@ export class Server {
       const unit = this.#units[i]!;
       const number = Math.floor(unit / shards);
       const first = this.#slot(number);
-      if (unit % shards !== 0 || i + shards > count || (shards > 1 && !this.#engine.mayBeWhole(first))) {
+      const whole = this.#engine.mayBeWhole(first);
+      if (unit % shards !== 0 || i + shards > count || (shards > 1 && !whole)) {
         this.#workOnPart(number, unit % shards);
         i++;
         continue;
       }
       const numbers = [number];
-      for (i += shards; i + shards <= count && this.#engine.mayBeWhole(first); i += shards) {
+      for (i += shards; whole && i + shards <= count; i += shards) {
         const next = this.#units[i]! / shards;
-        const slot = this.#slot(next);
-        if (!this.#engine.mayBeWhole(slot) || !this.#engine.mayJoin(first, numbers.length, slot)) break;
+        if (!this.#engine.mayJoin(first, numbers.length, this.#slot(next))) break;
         numbers.push(next);
       }
       this.#workOnGroup(numbers);

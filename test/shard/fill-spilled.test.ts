@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { dealLeaves } from '../../src/coordinator/build.ts';
+import { dealLeaves } from '../../src/coordinator/dealing.ts';
 import {
   CURSOR_DONE,
   CURSOR_NEXT,
@@ -8,15 +8,14 @@ import {
   type StagedSegment,
 } from '../../src/protocol/messages.ts';
 import * as L from '../../src/protocol/shard-layout.ts';
-import { createMemory } from '../../src/shard/arena.ts';
 import { runPhase } from '../../src/shard/build-phases.ts';
 import { bindKernels, loadKernels } from '../../src/shard/kernels/load.ts';
 import { layOutShard } from '../../src/shard/shard-image.ts';
-import { Views } from '../../src/shard/views.ts';
+import type { Views } from '../../src/shard/views.ts';
 import { newCursor } from '../support/in-process.ts';
 import { PhaseMemory } from '../support/phase-memory.ts';
 import { Random } from '../support/random.ts';
-import { lanesOf, storedRows } from '../support/shard-contents.ts';
+import { fillShards, lanesOf, storedRows } from '../support/shard-contents.ts';
 import { planFor } from '../support/shard-plans.ts';
 
 // Rows that are spilled to a second leaf (SOAR).
@@ -87,27 +86,7 @@ function fill(numShards: number, rest: Partial<ShardPlan> = {}, cuts = CUTS): { 
   const segments = stageAll(cuts);
   const { spilledCounts } = countSpilled(segments, dealLeaves(Int32Array.from(leafCounts), numShards), numShards);
   const plan = planFor(leafCounts, numShards, { spilledCounts, ...rest });
-  const memories = Array.from({ length: numShards }, (_, s) => {
-    const { end } = layOutShard(plan, s);
-    const memory = createMemory(end);
-    new Int32Array(memory.buffer)[L.TOP_WORD] = end;
-    return memory;
-  });
-  const cursor = newCursor();
-  const stale = new Array<number>(numShards).fill(0);
-  runPhase({
-    kind: 'fill',
-    kernels,
-    cursor,
-    chunks: numShards,
-    shards: memories,
-    stale,
-    segments,
-    plan,
-    inPlace: false,
-  });
-  expect(cursor[CURSOR_DONE]).toBe(numShards);
-  return { plan, shards: memories.map((memory) => new Views(memory)) };
+  return { plan, shards: fillShards(plan, numShards, segments) };
 }
 
 describe('count spilled', () => {

@@ -1,15 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { CURSOR_DONE, type ShardPlan, type StagedSegment } from '../../src/protocol/messages.ts';
+import type { ShardPlan, StagedSegment } from '../../src/protocol/messages.ts';
 import * as L from '../../src/protocol/shard-layout.ts';
-import { createMemory } from '../../src/shard/arena.ts';
-import { runPhase } from '../../src/shard/build-phases.ts';
 import { bindKernels, loadKernels } from '../../src/shard/kernels/load.ts';
-import { layOutShard } from '../../src/shard/shard-image.ts';
-import { Views } from '../../src/shard/views.ts';
-import { newCursor } from '../support/in-process.ts';
+import type { Views } from '../../src/shard/views.ts';
 import { PhaseMemory } from '../support/phase-memory.ts';
 import { Random } from '../support/random.ts';
-import { lanesOf, storedRows } from '../support/shard-contents.ts';
+import { fillShards, lanesOf, storedRows } from '../support/shard-contents.ts';
 import { planFor } from '../support/shard-plans.ts';
 
 const kernels = loadKernels();
@@ -41,17 +37,7 @@ function stageRows(from: number, to: number): StagedSegment & { lab: PhaseMemory
 
 function fill(plan: ShardPlan, numShards: number, cuts = [0, 70, count]): Views[] {
   const segments = cuts.slice(1).map((to, i) => stageRows(cuts[i]!, to));
-  const shards = Array.from({ length: numShards }, (_, s) => {
-    const { end } = layOutShard(plan, s);
-    const memory = createMemory(end);
-    new Int32Array(memory.buffer)[L.TOP_WORD] = end;
-    return memory;
-  });
-  const cursor = newCursor();
-  const stale = new Array<number>(numShards).fill(0);
-  runPhase({ kind: 'fill', kernels, cursor, chunks: numShards, shards, stale, segments, plan, inPlace: false });
-  expect(cursor[CURSOR_DONE]).toBe(numShards);
-  return shards.map((memory) => new Views(memory));
+  return fillShards(plan, numShards, segments);
 }
 
 describe('fill', () => {

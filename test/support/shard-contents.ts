@@ -1,6 +1,39 @@
-import type { ShardPlan } from '../../src/protocol/messages.ts';
+import { expect } from 'vitest';
+import { CURSOR_DONE, type ShardPlan, type StagedSegment } from '../../src/protocol/messages.ts';
 import * as L from '../../src/protocol/shard-layout.ts';
-import type { Views } from '../../src/shard/views.ts';
+import { createMemory } from '../../src/shard/arena.ts';
+import { runPhase } from '../../src/shard/build-phases.ts';
+import { loadKernels } from '../../src/shard/kernels/load.ts';
+import { layOutShard } from '../../src/shard/shard-image.ts';
+import { Views } from '../../src/shard/views.ts';
+import { newCursor } from './inline-build.ts';
+
+/** Fills shards from staged rows, which stay where they are. */
+export function fillShards(plan: ShardPlan, numShards: number, segments: readonly StagedSegment[]): Views[] {
+  const shards = Array.from({ length: numShards }, (_, s) => {
+    const { end } = layOutShard(plan, s);
+    const memory = createMemory(end);
+    new Int32Array(memory.buffer)[L.TOP_WORD] = end;
+    return memory;
+  });
+  const cursor = newCursor();
+  const stale = new Array<number>(numShards).fill(0);
+  runPhase({
+    ...{
+      kind: 'fill',
+      kernels: loadKernels(),
+      cursor,
+      chunks: numShards,
+      shards,
+      stale,
+      segments,
+      plan,
+      inPlace: false,
+    },
+  });
+  expect(cursor[CURSOR_DONE]).toBe(numShards);
+  return shards.map((memory) => new Views(memory));
+}
 
 /** The rows of a shard in the order of their local numbers, and where each one's vector is. */
 export function storedRows({ u32 }: Views, codec: number): { row: number; vector: number; scale: number }[] {

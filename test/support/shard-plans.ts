@@ -1,4 +1,4 @@
-import { dealLeaves } from '../../src/coordinator/build.ts';
+import { dealLeaves } from '../../src/coordinator/dealing.ts';
 import type { ShardPlan } from '../../src/protocol/messages.ts';
 import { CODEC_FLOAT32, METRIC_DOT } from '../../src/protocol/shard-layout.ts';
 
