@@ -80,8 +80,7 @@ class KnobSearch {
       const leaves = Math.min(this.#index.numLeaves, Math.round(least * factor));
       await this.#leastCandidates(leaves);
     }
-    const points = [...this.#points.values()];
-    const reaching = points.filter(({ recall }) => recall >= this.#target);
+    const reaching = leanest([...this.#points.values()].filter(({ recall }) => recall >= this.#target));
     const cheapest = (some: FrontierPoint[]): FrontierPoint =>
       some.reduce((best, point) => (point.microsecondsPerQuery < best.microsecondsPerQuery ? point : best));
     // When even all leaves and the most candidates tried do not reach it, all vectors as candidates do: recall is then 1.
@@ -134,6 +133,16 @@ class KnobSearch {
     this.#index.onStep();
     return point;
   }
+}
+
+/**
+ * Without the points that have no less of either knob than another: those cost more, even where the clock of a busy machine says
+ * otherwise.
+ */
+function leanest(points: readonly FrontierPoint[]): FrontierPoint[] {
+  const within = (a: FrontierPoint, b: FrontierPoint): boolean =>
+    a.numLeavesToSearch <= b.numLeavesToSearch && a.numReorderingCandidates <= b.numReorderingCandidates;
+  return points.filter((point) => !points.some((other) => other !== point && within(other, point)));
 }
 
 /** The points that no other beats in both recall and cost, by ascending recall. */

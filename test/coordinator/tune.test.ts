@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { paretoFrontier, recallOf } from '../../src/coordinator/tune.ts';
+import { findKnobs, type Knobs, paretoFrontier, recallOf } from '../../src/coordinator/tune.ts';
 import { type BuildOptions, Index } from '../../src/index.ts';
 import { temporaryDirectory } from '../support/directories.ts';
 import { failureOf } from '../support/failures.ts';
@@ -52,6 +52,27 @@ it('paretoFrontier keeps what nothing else beats, by ascending recall', () => {
   const [a, b, c, d] = [point(0.9, 10), point(0.95, 20), point(0.94, 30), point(0.99, 50)];
   expect(paretoFrontier([d, c, b, a])).toEqual([a, b, d]);
   expect(paretoFrontier([])).toEqual([]);
+});
+
+it.each([
+  ['the right way', 1],
+  ['the wrong way round', -1],
+])('findKnobs takes no more of both knobs than the target needs when the clock goes %s', async (_, sign) => {
+  const truth = [result(...new Array<number>(1000).fill(1))];
+  const recall = ({ numLeavesToSearch: l, numReorderingCandidates: c }: Knobs) => (1 - 2 / (l + 2)) * (1 - 3 / (c + 3));
+  const { best } = await findKnobs(
+    {
+      ...{ k: 10, size: 10_000, lanes: 10_000, numLeaves: 100, reorders: true, truth, ascending: false },
+      ...{ signal: undefined, onStep: () => {} },
+      search: async (knobs) => ({
+        results: [result(...new Array<number>(Math.round(1000 * recall(knobs))).fill(1))],
+        microseconds: 1e6 + sign * (10 * knobs.numLeavesToSearch + knobs.numReorderingCandidates),
+      }),
+    },
+    0.9,
+  );
+  expect(best.recall).toBeGreaterThanOrEqual(0.9);
+  expect(best.recall).toBeLessThan(0.905);
 });
 
 describe('an index', () => {
