@@ -16,7 +16,11 @@ const POLL_MILLISECONDS = 1;
 
 /** With this many queries in flight per thread, workers have enough to do for this thread to look for answers now and then. */
 const BUSY_PER_THREAD = 32;
-const BUSY_MILLISECONDS = 1;
+/** It then looks about as often as this while they work off what is in flight, and at least every so many milliseconds. */
+const BUSY_LOOKS = 8;
+const MOST_BUSY_MILLISECONDS = 5;
+/** Weight of the latest query in the mean time of a query. */
+const LATEST = 1 / 32;
 
 export interface DispatcherOptions {
   readonly dimensions: number;
@@ -47,6 +51,8 @@ export class Dispatcher {
   // A pending call must keep the process alive; a wait on shared memory does not.
   readonly #keepAlive = setInterval(() => {}, 2 ** 31 - 1).unref();
   #inFlight = 0;
+  /** Time of a query in kernels, in microseconds, a mean of the latest. */
+  #microseconds = 0;
   #paused = false;
   #watching = false;
   #idle: (() => void)[] = [];
@@ -197,8 +203,9 @@ export class Dispatcher {
         if (this.#inFlight === 0) break;
       }
       if (this.#inFlight >= BUSY_PER_THREAD * this.#options.threads) {
-        // Being woken for each answer would take time that the workers need.
-        await sleep(BUSY_MILLISECONDS);
+        // Each look costs as much as several answers, of time that the workers need.
+        const left = (this.#inFlight * this.#microseconds) / this.#options.threads / 1000;
+        await sleep(Math.min(MOST_BUSY_MILLISECONDS, Math.max(1, left / BUSY_LOOKS)));
         continue;
       }
       if (this.#options.spareCore && (await this.#poll(words, seen))) continue;
@@ -244,7 +251,9 @@ export class Dispatcher {
     if (flight === undefined) return;
     const { words } = this.#slots;
     const h = this.#slots.header(slot);
-    this.counters.kernelMicroseconds += words[h + SLOT_MICROS]! / 10;
+    const microseconds = words[h + SLOT_MICROS]! / 10;
+    this.#microseconds += (microseconds - this.#microseconds) * LATEST;
+    this.counters.kernelMicroseconds += microseconds;
     this.counters.codesScanned += words[h + SLOT_CODES]!;
     const { call, query } = flight;
     if (!call.settled) {

@@ -1,6 +1,4 @@
-import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import { pathToFileURL } from 'node:url';
 import { Piscina } from 'piscina';
 import { MAX_THREADS } from '../protocol/control-layout.ts';
 import { decodeError, ScanneryError } from '../protocol/errors.ts';
@@ -146,7 +144,7 @@ export class Threads {
 function startPool(count: number): Piscina {
   const source = import.meta.url.endsWith('.ts');
   const pool = new Piscina({
-    filename: new URL(`../shard/worker.${source ? 'ts' : 'js'}`, import.meta.url).href,
+    filename: new URL(`../shard/${source ? 'worker-from-source.mjs' : 'worker.js'}`, import.meta.url).href,
     minThreads: count,
     maxThreads: count,
     idleTimeout: Number.POSITIVE_INFINITY,
@@ -154,7 +152,7 @@ function startPool(count: number): Piscina {
     // A thread that is serving blocks in its own loop; piscina's would only add a second wait.
     atomics: 'disabled',
     recordTiming: false,
-    execArgv: source ? typescriptArguments() : inheritedArguments(),
+    execArgv: inheritedArguments(),
   });
   // A thread that dies while it holds no task is reported here, too; its 'exit' is what we act on.
   pool.on('error', () => {});
@@ -180,12 +178,4 @@ export function inheritedArguments(given: readonly string[] = process.execArgv):
     else if (option === '--input-type') i++;
   }
   return kept;
-}
-
-// Running from source: the worker is TypeScript too, and its thread needs the loader that this one may already have.
-function typescriptArguments(): string[] {
-  const inherited = inheritedArguments();
-  if (inherited.some((argument) => argument.includes('tsx'))) return inherited;
-  const loader = createRequire(import.meta.url).resolve('tsx');
-  return [...inherited, '--import', pathToFileURL(loader).href];
 }
