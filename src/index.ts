@@ -1,4 +1,5 @@
 export type {
+  DeleteResult,
   Explanation,
   FrontierPoint,
   Id,
@@ -8,6 +9,7 @@ export type {
   QueryBatch,
   QueryCounters,
   SearchResult,
+  StoredVector,
   TuneResult,
   VectorChunk,
   VectorsInput,
@@ -26,5 +28,6 @@ export type {
   SearchOptions,
   TreeOptions,
   TuneOptions,
+  WriteOptions,
 } from './protocol/options.ts';
 export type { KernelTier } from './shard/kernels/kernels.ts';

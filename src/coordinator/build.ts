@@ -8,6 +8,7 @@ import type { KernelSource } from '../shard/kernels/load.ts';
 import { layOutShard } from '../shard/shard-image.ts';
 import { chooseShards, codecOf, configure, memoriesFor, SHARD_BYTES, soarLambdaOf } from './configure.ts';
 import { dealLeaves, evenStarts } from './dealing.ts';
+import { Deletions } from './deletions.ts';
 import { countSpilled, encode, stage } from './encoding.ts';
 import type { IdColumn } from './id-column.ts';
 import { kernelMetric, type Model, paddedSubspaces, placeModel, setBiasRange } from './model.ts';
@@ -40,6 +41,7 @@ export interface IndexData {
   readonly numShards: number;
   /** Lanes that a vector has in leaves: 2 with SOAR spilling, else 1. */
   readonly lanesPerVector: number;
+  readonly deletions: Deletions;
 }
 
 export interface BuildContext {
@@ -102,6 +104,7 @@ export async function buildIndex(staging: Staging, context: BuildContext): Promi
       shardSizes,
       numShards,
       lanesPerVector: spills ? 2 : 1,
+      deletions: new Deletions(shards),
     },
   };
 }

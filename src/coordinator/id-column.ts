@@ -1,4 +1,5 @@
 import { ScanneryError, show } from '../protocol/errors.ts';
+import { hashInteger, RowTable, spread } from './row-table.ts';
 import type { Id } from './types.ts';
 
 /** How ids are stored: not at all (row numbers), as integers, or as text with a letter that tells its type. */
@@ -107,8 +108,7 @@ export class IdColumnBuilder {
   #starts = new Float64Array(1024);
   #bytes = Buffer.alloc(16384);
   #end = 0;
-  // Open addressing over row + 1; a JavaScript Set ends at 16.7 million entries.
-  #table = new Int32Array(4096);
+  readonly #table = new RowTable((row) => this.#hash(row));
 
   get size(): number {
     return this.#size;
@@ -167,21 +167,21 @@ export class IdColumnBuilder {
     const size = this.#size;
     this.#integers = null;
     this.#size = 0;
-    this.#table.fill(0);
+    this.#table.clear();
     for (let row = 0; row < size; row++) {
       this.#append(integers[row]!);
       this.#size++;
-      this.#place(row);
+      this.#table.add(row, this.#hash(row));
     }
   }
 
   #insert(row: number, id: Id): void {
-    if (2 * this.#size > this.#table.length) {
-      this.#table = new Int32Array(this.#table.length * 2);
-      for (let r = 0; r < row; r++) this.#place(r);
+    const hash = this.#hash(row);
+    const earlier = this.#table.find(hash, (other) => this.#same(other, row));
+    if (earlier === -1) {
+      this.#table.add(row, hash);
+      return;
     }
-    const earlier = this.#place(row);
-    if (earlier === -1) return;
     throw new ScanneryError(
       'SCANNERY_DUPLICATE_ID',
       `row ${row} has the id ${show(id)}, which row ${earlier} has already`,
@@ -192,29 +192,12 @@ export class IdColumnBuilder {
     );
   }
 
-  /** Enters a row in the table; returns the row that holds the same id, or -1. */
-  #place(row: number): number {
-    const mask = this.#table.length - 1;
-    let i = this.#hash(row) & mask;
-    for (; this.#table[i] !== 0; i = (i + 1) & mask) {
-      if (this.#same(this.#table[i]! - 1, row)) return this.#table[i]! - 1;
-    }
-    this.#table[i] = row + 1;
-    return -1;
-  }
-
   #hash(row: number): number {
+    if (this.#integers !== null) return hashInteger(this.#integers[row]!);
     let h = 0x811c9dc5;
-    if (this.#integers !== null) {
-      const value = this.#integers[row]!;
-      h = Math.imul(h ^ (value | 0), 0x9e3779b1) ^ Math.imul(Math.floor(value / 4294967296) | 0, 0x85ebca6b);
-    } else {
-      const end = this.#starts[row + 1]!;
-      for (let i = this.#starts[row]!; i < end; i++) h = Math.imul(h ^ this.#bytes[i]!, 0x01000193);
-    }
-    h ^= h >>> 15;
-    h = Math.imul(h, 0x2c1b3c6d);
-    return (h ^ (h >>> 13)) >>> 0;
+    const end = this.#starts[row + 1]!;
+    for (let i = this.#starts[row]!; i < end; i++) h = Math.imul(h ^ this.#bytes[i]!, 0x01000193);
+    return spread(h);
   }
 
   #same(a: number, b: number): boolean {

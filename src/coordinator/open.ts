@@ -17,6 +17,7 @@ import type { KernelSource } from '../shard/kernels/load.ts';
 import type { IndexData } from './build.ts';
 import type { Companion, CompanionName } from './companion.ts';
 import { soarLambdaOf } from './configure.ts';
+import { Deletions } from './deletions.ts';
 import { plainSection, SavedFile } from './files.ts';
 import { generationPath, readCurrent } from './generations.ts';
 import { type IdKind, openIdColumn } from './id-column.ts';
@@ -140,7 +141,7 @@ function checkMeta(file: SavedFile): Meta {
     meta.numShards <= MAX_SHARDS &&
     ['row', 'integer', 'text'].includes(meta.idKind) &&
     typeof meta.config?.defaults === 'object' &&
-    file.header.sections.length === { row: 1, integer: 2, text: 3 }[meta.idKind];
+    file.header.sections.length === { row: 2, integer: 3, text: 4 }[meta.idKind];
   if (!sound) throw damaged(file.path, 'its header');
   return meta;
 }
@@ -159,6 +160,7 @@ async function readFiles(files: readonly SavedFile[], kernels: KernelSource, opt
   const control = await readMemory(index);
   const modelEnd = new Uint32Array(control.buffer)[TOP_WORD]!;
   const parts = await readParts(index, 1, options);
+  const deleted = parts.pop()!;
   const entries = idKind === 'text' ? meta.size + 1 : meta.size;
   if (parts.length > 0 && parts[0]!.length !== entries * 8) throw damaged(index.path, 'the size of its ids');
   const shards: WebAssembly.Memory[] = [];
@@ -174,7 +176,13 @@ async function readFiles(files: readonly SavedFile[], kernels: KernelSource, opt
     }
     shards.push(memory);
   }
-  return { ...meta, lanesPerVector, model, control, modelEnd, shards, ids: openIdColumn(idKind, meta.size, parts) };
+  const deletions = new Deletions(shards);
+  const rows = new Uint32Array(deleted.buffer, 0, Math.floor(deleted.length / 4));
+  if (rows.byteLength !== deleted.length || !(await deletions.restore(rows))) {
+    throw damaged(index.path, 'its list of deleted rows');
+  }
+  const ids = openIdColumn(idKind, meta.size, parts);
+  return { ...meta, lanesPerVector, model, control, modelEnd, shards, ids, deletions };
 }
 
 /** The sections of a file from one on, each in shared memory of its own. */

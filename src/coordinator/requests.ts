@@ -1,11 +1,24 @@
 import { MODE_EXACT, MODE_HASHED } from '../protocol/control-layout.ts';
 import { ScanneryError } from '../protocol/errors.ts';
-import type { SearchOptions } from '../protocol/options.ts';
+import { resolveSearchOptions, type SearchOptions } from '../protocol/options.ts';
 import { type IndexData, searchMode } from './build.ts';
 import { type QuerySource, writeQuery } from './call.ts';
 import type { Serving } from './serving.ts';
 import type { Request } from './slots.ts';
+import { throwIfAborted } from './threads.ts';
 import type { SearchResult } from './types.ts';
+
+const NO_OPTIONS: SearchOptions = Object.freeze({});
+
+/** Checks what a search was given, and makes a request of it. */
+export function readRequest(
+  data: IndexData,
+  options: SearchOptions | undefined,
+): { request: Request; signal: AbortSignal | undefined } {
+  const given = options === undefined ? NO_OPTIONS : resolveSearchOptions(options);
+  throwIfAborted(given.signal);
+  return { request: chooseRequest(data, given), signal: given.signal };
+}
 
 /** Fills in what the options leave open, and keeps them within what there is. */
 export function chooseRequest(data: IndexData, given: Readonly<SearchOptions>): Request {
@@ -29,6 +42,7 @@ export function chooseRequest(data: IndexData, given: Readonly<SearchOptions>): 
     limit: mode === MODE_HASHED ? Math.max(least, Math.min(candidates, size * lanesPerVector)) : least,
     numLeavesToSearch:
       mode === MODE_EXACT ? 0 : Math.min(numLeaves, given.numLeavesToSearch ?? defaults.numLeavesToSearch),
+    epoch: data.deletions.epoch,
   };
 }
 

@@ -31,6 +31,7 @@ export async function saveIndex(
   companion?: Companion,
 ): Promise<void> {
   const { size, dimensions, stride, metric, config, numLeaves, subspaces, model, ids, shardSizes, numShards } = data;
+  const deleted = new Uint8Array(data.deletions.rows.slice().buffer);
   await replaceCurrent(text(directory, 'directory'), async (folder) => {
     await writeFile(
       join(folder, INDEX_FILE),
@@ -50,7 +51,10 @@ export async function saveIndex(
           numShards,
         },
       },
-      [memorySection(kernels, data.control, RESERVED_BYTES, data.modelEnd), ...ids.parts().map(plainSection)],
+      [
+        memorySection(kernels, data.control, RESERVED_BYTES, data.modelEnd),
+        ...[...ids.parts(), deleted].map(plainSection),
+      ],
     );
     for (const [s, memory] of data.shards.entries()) {
       const end = new Uint32Array(memory.buffer)[(RESERVED_BYTES + SHARD_DATA_END) >>> 2]!;

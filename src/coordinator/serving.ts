@@ -11,7 +11,7 @@ import {
 } from '../protocol/control-layout.ts';
 import { ScanneryError } from '../protocol/errors.ts';
 import type { UnitPlan } from '../protocol/messages.ts';
-import { RESERVED_BYTES, SHARD_DATA_END, TOP_WORD } from '../protocol/shard-layout.ts';
+import { KEPT_WORD, RESERVED_BYTES, SHARD_DATA_END, TOP_WORD } from '../protocol/shard-layout.ts';
 import type { KernelSource } from '../shard/kernels/load.ts';
 import type { IndexData } from './build.ts';
 import { Dispatcher } from './dispatcher.ts';
@@ -104,8 +104,9 @@ export class Serving {
     words.fill(0, WORKER_THREADS, WORKER_SLOTS + MAX_THREADS);
     // What earlier workers took as scratch is free again.
     for (const shard of this.#data.shards) {
-      const shardWords = new Int32Array(shard.buffer);
-      shardWords[TOP_WORD] = shardWords[(RESERVED_BYTES + SHARD_DATA_END) >>> 2]!;
+      const shardWords = new Uint32Array(shard.buffer);
+      const dataEnd = shardWords[(RESERVED_BYTES + SHARD_DATA_END) >>> 2]!;
+      shardWords[TOP_WORD] = Math.max(dataEnd, shardWords[KEPT_WORD]!);
     }
     const { control, shards } = this.#data;
     const threads = this.#threads.count;

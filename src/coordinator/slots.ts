@@ -7,6 +7,7 @@ import {
   SLOT_CANCELLED,
   SLOT_CODES,
   SLOT_DUPLICATES,
+  SLOT_EPOCH,
   SLOT_ERROR,
   SLOT_FIRST_UNIT,
   SLOT_FLOOR,
@@ -51,6 +52,8 @@ export interface Request {
   readonly k: number;
   readonly limit: number;
   readonly numLeavesToSearch: number;
+  /** Writes up to this epoch are seen. */
+  readonly epoch: number;
   /** Whether the answer comes with an account of how it was found. */
   readonly explain?: boolean;
 }
@@ -162,6 +165,7 @@ export class Slots {
     i32[h + SLOT_MODE] = request.mode;
     i32[h + SLOT_K] = request.k;
     i32[h + SLOT_LIMIT] = request.limit;
+    i32[h + SLOT_EPOCH] = request.epoch;
     i32[h + SLOT_LEAVES_TO_SEARCH] = request.numLeavesToSearch;
     const leaves = extent.pointer + this.#tablesBytes;
     i32[h + SLOT_TABLES] = extent.pointer;

@@ -15,8 +15,10 @@ export function describe(data: IndexData, serving: Serving, threads: Threads, ke
     bytes: Math.round(memories[memory]! / unitsOf[memory]!.length),
   }));
   const { dispatcher } = serving;
+  const { deletions } = data;
   return {
-    ...{ size: data.size, dimensions: data.dimensions, metric: data.metric, kernels, threads: threads.count },
+    ...{ size: data.size - deletions.count, deleted: deletions.count },
+    ...{ dimensions: data.dimensions, metric: data.metric, kernels, threads: threads.count },
     ...{ config: data.config, numLeaves: data.numLeaves, shards },
     bytes: memories.reduce((sum, bytes) => sum + bytes, used(data.control)),
     queries: { ...dispatcher.counters, inFlight: dispatcher.inFlight, waitingCalls: dispatcher.waiting },

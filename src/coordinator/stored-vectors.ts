@@ -34,8 +34,11 @@ export function perturbedVectors(data: IndexData, count: number, seed: number): 
   return out.subarray(0, Math.min(count, size) * dimensions);
 }
 
-/** Reads stored vectors of a shard by their local numbers. */
-function vectorReader(memory: WebAssembly.Memory, dimensions: number): (local: number, out: Float32Array) => void {
+/** Writes the stored vector of a local number to `out` [dimensions]. */
+export type VectorReader = (local: number, out: Float32Array) => void;
+
+/** Reads stored vectors of a shard's memory. */
+export function vectorReader(memory: WebAssembly.Memory, dimensions: number): VectorReader {
   const { u32, f32, u16, i8 } = new Views(memory);
   const header = (word: number): number => u32[(RESERVED_BYTES + word) >>> 2]!;
   const codec = header(SHARD_CODEC);

@@ -14,6 +14,21 @@ export interface SearchResult {
   scores: Float32Array;
 }
 
+/** What became of ids that were to be deleted. */
+export interface DeleteResult {
+  /** Vectors deleted. */
+  readonly deleted: number;
+  /** Ids that the index does not have, or no longer, or that were given twice. */
+  readonly unknown: number;
+}
+
+/** A vector as the index holds it: of length 1 under cosine, and rounded where it is stored as int8 or bfloat16. */
+export interface StoredVector {
+  readonly id: Id;
+  /** Float32Array [dimensions] */
+  readonly vector: Float32Array;
+}
+
 /** One query's answer, and how it was found. Times are those in kernels, in microseconds, over all threads. */
 export interface Explanation extends SearchResult {
   /** 'exact': every vector scored; 'tree': those of the leaves; 'hashed': codes scanned, the best reordered; 'codes': codes only. */
@@ -101,7 +116,10 @@ export interface QueryCounters {
 }
 
 export interface IndexStats {
+  /** Vectors that searches find. */
   readonly size: number;
+  /** Deleted vectors, which still take room. */
+  readonly deleted: number;
   readonly dimensions: number;
   readonly metric: Metric;
   /** The kernels that run: 'scalar', 'simd' or 'relaxed'. */
@@ -111,7 +129,7 @@ export interface IndexStats {
   readonly config: IndexConfig;
   /** Leaves in use; fewer than asked for when there are fewer distinct vectors. 0 without tree and hashing. */
   readonly numLeaves: number;
-  /** Per shard: vectors that it scores in an exact search, and its part of the bytes of shared memory in use. */
+  /** Per shard: vectors that it holds, deleted ones included, and its part of the bytes of shared memory in use. */
   readonly shards: readonly { readonly size: number; readonly bytes: number }[];
   /** Bytes of shared memory in use by shards, model and requests. */
   readonly bytes: number;

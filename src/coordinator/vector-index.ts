@@ -6,38 +6,35 @@ import {
   type OpenOptions,
   type RecallOptions,
   resolveBuildOptions,
-  resolveOpenOptions,
   resolveRecallOptions,
-  resolveSearchOptions,
   resolveTuneOptions,
+  resolveWriteOptions,
   type SearchOptions,
   type TuneOptions,
+  type WriteOptions,
 } from '../protocol/options.ts';
-import { chooseTier, type KernelSource, loadKernels } from '../shard/kernels/load.ts';
 import { NOTHING_EXPLAINED } from './answers.ts';
-import { buildIndex, type IndexData } from './build.ts';
 import type { Companion, OpenedWith, OpenIndexWith, SaveIndexWith } from './companion.ts';
-import { ingest } from './ingest.ts';
 import { isVector, querySource } from './inputs.ts';
 import { measureRecall, tuneIndex } from './measuring.ts';
 import { openIndex, openIndexAndCompanion } from './open.ts';
-import { chooseRequest, runRequest } from './requests.ts';
+import { buildParts, openParts, type Parts } from './parts.ts';
+import { readRequest, runRequest } from './requests.ts';
 import { saveIndex } from './save.ts';
-import { Serving } from './serving.ts';
-import type { Request } from './slots.ts';
 import { describe } from './stats.ts';
-import { defaultThreads, Threads, throwIfAborted } from './threads.ts';
-import type { Explanation, IndexStats, Query, QueryBatch, SearchResult, TuneResult, VectorChunk } from './types.ts';
-
-/** Staging memory of at most this size may stay with the threads that built the index; starting others would take longer. */
-const KEEP_STAGED_BYTES = 1 << 25;
-
-/** What an open index consists of. */
-interface Parts {
-  readonly data: IndexData;
-  readonly serving: Serving;
-  readonly threads: Threads;
-}
+import { throwIfAborted } from './threads.ts';
+import type {
+  DeleteResult,
+  Explanation,
+  Id,
+  IndexStats,
+  Query,
+  QueryBatch,
+  SearchResult,
+  StoredVector,
+  TuneResult,
+  VectorChunk,
+} from './types.ts';
 
 // For src/recommender alone, which saves an index as a part of more. Neither is among the public names: the class assigns them
 // where its private members are in reach.
@@ -54,36 +51,36 @@ export let openIndexWith: OpenIndexWith;
 
 /** A vector index: shards in worker threads, searched together. Made by `Index.build` or `Index.open`. */
 export class Index {
-  /** Vectors in the index. */
-  readonly size: number;
   /** Numbers per vector. */
   readonly dimensions: number;
   readonly metric: Metric;
-  readonly #kernels: KernelSource;
   /** Null once closed, so that the memory can go. */
   #parts: Parts | null;
   #closing: Promise<void> | null = null;
-  #saving: Promise<void> = Promise.resolve();
+  #sizeWhenClosed = 0;
 
   static {
     saveIndexWith = (index, directory, companion) => index.#save(directory, companion);
     openIndexWith = async (directory, options, name, kind) => {
       let beside: Omit<OpenedWith, 'index'>;
-      const index = await Index.#openFrom(options, async (kernels, resolved) => {
+      const parts = await openParts(options, async (kernels, resolved) => {
         const { data, ...rest } = await openIndexAndCompanion(directory, kernels, resolved, { name, kind });
         beside = rest;
         return data;
       });
-      return { index, ...beside! };
+      return { index: new Index(parts), ...beside! };
     };
   }
 
-  private constructor(parts: Parts, kernels: KernelSource) {
-    this.size = parts.data.size;
+  private constructor(parts: Parts) {
     this.dimensions = parts.data.dimensions;
     this.metric = parts.data.metric;
     this.#parts = parts;
-    this.#kernels = kernels;
+  }
+
+  /** Vectors in the index that are not deleted. */
+  get size(): number {
+    return this.#parts?.contents.size ?? this.#sizeWhenClosed;
   }
 
   /**
@@ -100,7 +97,7 @@ export class Index {
   ): Promise<Index> {
     const resolved = resolveBuildOptions(options);
     throwIfAborted(resolved.signal);
-    const index = await Index.#build(input, resolved);
+    const index = new Index(await buildParts(input, resolved));
     const { targetRecall, signal, seed, onProgress } = resolved;
     if (targetRecall === undefined || resolved.reordering === false) return index;
     try {
@@ -113,26 +110,6 @@ export class Index {
     return index;
   }
 
-  static async #build(input: unknown, resolved: Readonly<BuildOptions>): Promise<Index> {
-    const kernels = loadKernels(chooseTier());
-    const report = resolved.onProgress ?? (() => {});
-    const count = resolved.threads ?? defaultThreads();
-    const staging = await ingest(input, resolved, kernels, count, report);
-    const threads = new Threads(count);
-    const context = { threads, kernels, options: resolved, report };
-    if (staging.bytes <= KEEP_STAGED_BYTES) {
-      return Index.#start(threads, kernels, resolved.maxInFlight!, () => buildIndex(staging, context));
-    }
-    // Threads in their serving loop would hold on to the staging memory; let others serve.
-    let data: IndexData;
-    try {
-      data = await buildIndex(staging, context);
-    } finally {
-      await threads.destroy();
-    }
-    return Index.#start(new Threads(count), kernels, resolved.maxInFlight!, async () => data);
-  }
-
   /**
    * Opens a saved index. Its files are read straight into shared memory and compared with their checksums.
    *
@@ -140,35 +117,7 @@ export class Index {
    *   SCANNERY_CHECKSUM, SCANNERY_IO, SCANNERY_INVALID_OPTION, SCANNERY_ABORTED
    */
   static async open(directory: string, options: OpenOptions = {}): Promise<Index> {
-    return Index.#openFrom(options, (kernels, resolved) => openIndex(directory, kernels, resolved));
-  }
-
-  static async #openFrom(
-    options: OpenOptions,
-    read: (kernels: KernelSource, resolved: Readonly<OpenOptions>) => Promise<IndexData>,
-  ): Promise<Index> {
-    const resolved = resolveOpenOptions(options);
-    throwIfAborted(resolved.signal);
-    const kernels = loadKernels(chooseTier());
-    // The threads start while the files are read.
-    const threads = new Threads(resolved.threads ?? defaultThreads());
-    return Index.#start(threads, kernels, resolved.maxInFlight!, () => read(kernels, resolved));
-  }
-
-  static async #start(
-    threads: Threads,
-    kernels: KernelSource,
-    maxInFlight: number,
-    make: () => Promise<IndexData>,
-  ): Promise<Index> {
-    try {
-      const data = await make();
-      const serving = await Serving.start(data, threads, kernels, maxInFlight);
-      return new Index({ data, serving, threads }, kernels);
-    } catch (error) {
-      await threads.destroy();
-      throw error;
-    }
+    return new Index(await openParts(options, (kernels, resolved) => openIndex(directory, kernels, resolved)));
   }
 
   /**
@@ -207,7 +156,7 @@ export class Index {
     if (!isVector(query)) throw invalid('query', query, 'an array or typed array of numbers');
     const source = { count: 1, row: () => query };
     const [result] = await runRequest(parts.data, parts.serving, source, { ...request, explain: true }, signal);
-    return this.size > 0 ? (result as Explanation) : { ...result!, ...NOTHING_EXPLAINED };
+    return parts.data.size > 0 ? (result as Explanation) : { ...result!, ...NOTHING_EXPLAINED };
   }
 
   /**
@@ -249,10 +198,55 @@ export class Index {
   }
 
   async #save(directory: string, companion?: Companion): Promise<void> {
-    const { data } = this.#open();
-    const turn = this.#saving.then(() => saveIndex(directory, data, this.#kernels, companion));
-    this.#saving = turn.catch(() => {});
-    return turn;
+    const { data, contents, kernels } = this.#open();
+    return contents.exclusive(() => saveIndex(directory, data, kernels, companion));
+  }
+
+  /**
+   * Deletes vectors. Every search that begins after the promise resolves finds none of them; one that is under way answers as if
+   * they were there. Searches never wait for it. Their room is not used again before the vectors are built into another index.
+   *
+   * @param ids array or typed array; ids that the index does not have are counted, not an error
+   * @param options.signal ends the call with SCANNERY_ABORTED if it has not begun: writes and saves take their turns
+   * @throws {ScanneryError} SCANNERY_INVALID_ID with the row, SCANNERY_INVALID_OPTION, SCANNERY_ABORTED, SCANNERY_CLOSED,
+   *   SCANNERY_OUT_OF_MEMORY; then nothing is deleted
+   */
+  async delete(ids: ArrayLike<Id>, options?: WriteOptions): Promise<DeleteResult> {
+    const { contents } = this.#open();
+    const { signal } = options === undefined ? {} : resolveWriteOptions(options);
+    throwIfAborted(signal);
+    return contents.delete(ids, signal);
+  }
+
+  /**
+   * Whether the index has a vector of this id. The first call of this, `get` or `delete` on an index with ids of its own makes a
+   * table of them, about 12 bytes an id, in slices of a millisecond.
+   *
+   * @throws {ScanneryError} SCANNERY_INVALID_ID, SCANNERY_CLOSED
+   */
+  async has(id: Id): Promise<boolean> {
+    return this.#open().contents.has(id);
+  }
+
+  /**
+   * The stored vector of an id, or undefined.
+   *
+   * @throws {ScanneryError} SCANNERY_INVALID_ID, SCANNERY_CLOSED; SCANNERY_NOT_SUPPORTED for an index that keeps no vectors
+   */
+  async get(id: Id): Promise<StoredVector | undefined> {
+    return this.#open().contents.get(id);
+  }
+
+  /**
+   * Every id, in the order in which vectors were added. What is deleted meanwhile is left out from then on.
+   *
+   * @throws {ScanneryError} SCANNERY_CLOSED
+   */
+  async *ids(): AsyncGenerator<Id, void, undefined> {
+    for await (const id of this.#open().contents.ids()) {
+      this.#open();
+      yield id;
+    }
   }
 
   /**
@@ -261,8 +255,8 @@ export class Index {
    * @throws {ScanneryError} SCANNERY_CLOSED
    */
   stats(): IndexStats {
-    const { data, serving, threads } = this.#open();
-    return describe(data, serving, threads, this.#kernels.tier);
+    const { data, serving, threads, kernels } = this.#open();
+    return describe(data, serving, threads, kernels.tier);
   }
 
   /** Waits for the calls in flight, then frees threads and memory. Calls made afterwards fail with SCANNERY_CLOSED. */
@@ -276,9 +270,10 @@ export class Index {
   }
 
   async #stop(): Promise<void> {
-    const { serving } = this.#parts!;
-    await this.#saving;
+    const { serving, contents } = this.#parts!;
+    await contents.settled();
     await serving.stop();
+    this.#sizeWhenClosed = contents.size;
     this.#parts = null;
   }
 
@@ -287,12 +282,8 @@ export class Index {
     throw new ScanneryError('SCANNERY_CLOSED', 'the index is closed');
   }
 
-  #prepare(options: SearchOptions | undefined): { request: Request; signal: AbortSignal | undefined; parts: Parts } {
+  #prepare(options: SearchOptions | undefined): ReturnType<typeof readRequest> & { parts: Parts } {
     const parts = this.#open();
-    const given = options === undefined ? NO_OPTIONS : resolveSearchOptions(options);
-    throwIfAborted(given.signal);
-    return { request: chooseRequest(parts.data, given), signal: given.signal, parts };
+    return { parts, ...readRequest(parts.data, options) };
   }
 }
-
-const NO_OPTIONS: SearchOptions = Object.freeze({});

@@ -40,6 +40,7 @@ export const SLOT_MERGED = 16; // pointer: keys of the merge, shards x limit; th
 export const SLOT_PREPARE_MICROS = 17; // of SLOT_MICROS, those that preparing took
 export const SLOT_DUPLICATES = 19; // pointer: table of dropDuplicates, behind the merged keys; only with spilled vectors
 export const SLOT_ALONE = 20; // 1: scanned unit by unit and with no other: a thread has died with it, or its units are to be told apart
+export const SLOT_EPOCH = 21; // writes up to this epoch are seen
 export const SLOT_FIRST_UNIT = 18; // unit that comes first, the others in turn: the one with the best leaf
 
 export const SLOT_FREE = 0;

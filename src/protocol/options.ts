@@ -127,6 +127,11 @@ export interface TuneOptions extends Omit<RecallOptions, 'numLeavesToSearch' | '
   onProgress?: ((tried: number) => void) | undefined;
 }
 
+export interface WriteOptions {
+  /** Ends the call if it has not begun. */
+  signal?: AbortSignal | undefined;
+}
+
 type QueryInput = Float32Array | Float64Array | readonly ArrayLike<number>[];
 
 export interface OpenOptions {
@@ -241,6 +246,8 @@ export const OPEN: OptionTable<OpenOptions> = {
   signal,
 };
 
+const WRITE: OptionTable<WriteOptions> = { signal };
+
 /** Options with their defaults in place; those that depend on the data are still undefined. */
 export type Resolved<T, Open extends keyof T> = Readonly<Required<Omit<T, Open>> & Pick<T, Open>>;
 export type ResolvedTree = Resolved<TreeOptions, 'numLeaves'>;
@@ -251,6 +258,7 @@ export const resolveSearchOptions = (given: unknown): Readonly<SearchOptions> =>
 export const resolveRecallOptions = (given: unknown): Readonly<RecallOptions> => resolveOptions(RECALL, given);
 export const resolveTuneOptions = (given: unknown): Readonly<TuneOptions> => resolveOptions(TUNE, given);
 export const resolveOpenOptions = (given: unknown): Readonly<OpenOptions> => resolveOptions(OPEN, given);
+export const resolveWriteOptions = (given: unknown): Readonly<WriteOptions> => resolveOptions(WRITE, given);
 export const resolveTreeOptions = (given: TreeOptions): ResolvedTree =>
   resolveOptions(TREE, given, 'tree') as ResolvedTree;
 export const resolveHashingOptions = (given: HashingOptions): ResolvedHashing =>

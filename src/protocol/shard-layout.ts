@@ -6,6 +6,10 @@
 export const RESERVED_BYTES = 1024;
 /** Word of every memory's reserved bytes that holds its first free byte; never saved. */
 export const TOP_WORD = 4;
+/** Word of a shard memory's reserved bytes: pointer to its deaths (see STATE_DEATHS), 0 while nothing was deleted; never saved. */
+export const DEATHS_WORD = 5;
+/** Word of a shard memory's reserved bytes: first byte past what was taken of it beside scratch since serving began; never saved. */
+export const KEPT_WORD = 6;
 /** Alignment of everything that is allocated in a memory. */
 export const ALIGNMENT = 64;
 
@@ -69,8 +73,14 @@ export const STATE_ABOVE = 80; // i32: candidates above the edge
 export const STATE_EDGE = 84; // i32: buckets below the floor, or 0 while none are chosen
 export const STATE_LOW = 88; // f32: score at which buckets begin
 export const STATE_PER_SCORE = 92; // f32: buckets per unit of score
-export const STATE_HISTOGRAM = 96; // u32 [HISTOGRAM_BUCKETS]: candidates in each
-export const STATE_BYTES = 1120;
+/**
+ * u32 pointer to when vectors died, 0 if none did: a pointer per chunk, 0 if none of it did, to u32 [vectors per chunk], the epoch
+ * from which on a vector is deleted, 0 if it is not.
+ */
+export const STATE_DEATHS = 96;
+export const STATE_EPOCH = 100; // u32: the query sees what was written up to this epoch
+export const STATE_HISTOGRAM = 112; // u32 [HISTOGRAM_BUCKETS]: candidates in each
+export const STATE_BYTES = 1136;
 /** Buckets of scores, of which the first half covers the candidates that are held when counting starts. */
 export const HISTOGRAM_BUCKETS = 256;
 /** Free entries that a candidate buffer needs beyond its limit, so that a whole block always fits. */

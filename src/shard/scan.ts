@@ -8,6 +8,7 @@ import {
   MODE_HASHED,
   MODE_LEAVES,
   SLOT_CODES,
+  SLOT_EPOCH,
   SLOT_FLOOR,
   SLOT_LEAVES,
   SLOT_LEAVES_TO_SEARCH,
@@ -18,12 +19,15 @@ import {
 } from '../protocol/control-layout.ts';
 import type { UnitPlan } from '../protocol/messages.ts';
 import {
+  DEATHS_WORD,
   LEAF_ENTRY_BYTES,
   RESERVED_BYTES,
   SHARD_COUNT,
   SHARD_LANES_PER_VECTOR,
   SHARD_LEAVES,
   STATE_CODES,
+  STATE_DEATHS,
+  STATE_EPOCH,
   STATE_FLOOR,
   STATE_HELD,
   STATE_HISTOGRAM,
@@ -130,6 +134,8 @@ export class ShardScanner {
       views.u8.set(u8.subarray(tables, tables + this.#tablesBytes), shard.tables);
       views.u32.fill(0, shard.state >>> 2, (shard.state + STATE_HISTOGRAM) >>> 2);
       views.i32[((shard.state + STATE_FLOOR) >>> 2) + 1] = Atomics.load(i32, slots[i]! + SLOT_FLOOR);
+      views.i32[(shard.state + STATE_DEATHS) >>> 2] = Atomics.load(views.i32, DEATHS_WORD);
+      views.i32[(shard.state + STATE_EPOCH) >>> 2] = i32[slots[i]! + SLOT_EPOCH]!;
     }
     const started = performance.now();
     if (mode === MODE_EXACT) this.#scanVectors(first, shard, this.#plan.units[s]!, limit);

@@ -143,7 +143,7 @@ it('fails a query that has been at two dead threads, and starts the others again
     spareCore: false,
     kernelMetric: METRIC_DOT,
   });
-  const request = { mode: MODE_HASHED, k: 10, limit: 40, numLeavesToSearch: 4 };
+  const request = { mode: MODE_HASHED, k: 10, limit: 40, numLeavesToSearch: 4, epoch: 0 };
   const search = (i: number): Promise<SearchResult[]> =>
     dispatcher.run({ count: 1, row: () => queries[i]! }, request, undefined);
   const first = failureOf(search(0));

@@ -65,7 +65,11 @@ export class InProcessIndex {
     const { size, numLeaves, lanesPerVector } = this.data;
     const mode = searchMode(this.data, exact);
     const leaves = exact ? 0 : Math.min(numLeaves, numLeavesToSearch);
-    return { mode, k: Math.min(k, size), limit: Math.min(limit, size * lanesPerVector), numLeavesToSearch: leaves };
+    const { epoch } = this.data.deletions;
+    return {
+      ...{ mode, k: Math.min(k, size), limit: Math.min(limit, size * lanesPerVector) },
+      ...{ numLeavesToSearch: leaves, epoch },
+    };
   }
 
   /** Takes a slot and queues a query; returns the slot. */

@@ -85,6 +85,7 @@ export class InlineServer {
         k: Math.min(k, size),
         limit: Math.min(size * lanesPerVector, limit),
         numLeavesToSearch: exact ? 0 : Math.min(leaves, numLeaves),
+        epoch: this.data.deletions.epoch,
       },
     };
   }

@@ -55,7 +55,13 @@ export class LiveIndex implements AsyncDisposable {
     const most = Math.min(k, size);
     const leaves = Math.min(numLeaves, numLeavesToSearch);
     const mode = searchMode(this.data, exact);
-    return { mode, k: most, limit: Math.min(Math.max(most, limit), size), numLeavesToSearch: exact ? 0 : leaves };
+    return {
+      mode,
+      k: most,
+      limit: Math.min(Math.max(most, limit), size),
+      numLeavesToSearch: exact ? 0 : leaves,
+      epoch: 0,
+    };
   }
 
   async search(query: ArrayLike<number>, request = this.request(10)): Promise<SearchResult> {

@@ -26,6 +26,25 @@ export function keptOf(kernels: Kernels, arena: Arena, { state, keys }: Search, 
   return [...arena.u64(keys, kernels.finishScan(state, keys, limit))];
 }
 
+/** Tells a query's state when each vector died (0: it lives), and which epoch the query is of. */
+export function layDeaths(
+  arena: Arena,
+  { state }: Search,
+  deaths: Uint32Array,
+  chunkShift: number,
+  epoch: number,
+): void {
+  const perChunk = 2 ** chunkShift;
+  const chunks: number[] = [];
+  for (let first = 0; first < deaths.length; first += perChunk) {
+    const chunk = new Uint32Array(perChunk);
+    chunk.set(deaths.subarray(first, first + perChunk));
+    chunks.push(chunk.some((death) => death !== 0) ? arena.put(chunk) : 0);
+  }
+  arena.u32(state + L.STATE_DEATHS, 1)[0] = arena.put(Uint32Array.from(chunks));
+  arena.u32(state + L.STATE_EPOCH, 1)[0] = epoch;
+}
+
 export function layVisits(arena: Arena, visits: { leaf: number; base: number; state: number }[]): number {
   const at = arena.alloc(visits.length * L.VISIT_BYTES);
   visits.forEach(({ leaf, base, state }, i) => {

@@ -72,7 +72,8 @@ export async function openLayer(directory: string, options: LoadOptions): Promis
     const saved = decoded(join(directory, NAME), () => {
       const { layer, options, identifiers, queryModel } = meta as unknown as Meta;
       const ids = identifiers === null ? null : openIdentifiers({ ...identifiers, sections: take(parts, identifiers) });
-      if (ids !== null && ids.size !== index.size) throw new RangeError(`${ids.size} identifiers`);
+      const { size, deleted } = index.stats();
+      if (ids !== null && ids.size !== size + deleted) throw new RangeError(`${ids.size} identifiers`);
       const own = typeof queryModel === 'object' ? openTower(queryModel, parts) : undefined;
       const model = given ?? own;
       const needsModel = model === undefined && queryModel === 'external';

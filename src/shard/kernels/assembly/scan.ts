@@ -1,9 +1,10 @@
 import {
   BLOCK_LANES, BUFFER_SLACK, SEGMENT_BLOCKS, SEGMENT_COUNT, SEGMENT_HEADER_BYTES, SEGMENT_NEXT,
-  SHARD_HAS_BIAS, SHARD_LEAVES, SHARD_STRIDE, SHARD_SUBSPACES, STATE_ABOVE, STATE_CODES, STATE_EDGE, STATE_FLOOR, STATE_HELD,
+  SHARD_CHUNK_SHIFT, SHARD_HAS_BIAS, SHARD_LEAVES, SHARD_STRIDE, SHARD_SUBSPACES, STATE_ABOVE, STATE_CODES, STATE_EDGE, STATE_FLOOR, STATE_HELD,
   STATE_HISTOGRAM, STATE_LANES, STATE_LOW, STATE_PER_SCORE, TABLES_BIAS_MULTIPLIER, TABLES_HEADER_BYTES, TABLES_INVERSE_SCALE,
   TABLES_OFFSET, TABLES_SCALE, VISIT_BYTES,
 } from "../../../protocol/shard-layout";
+import { deathsOf, epochOf, isDead } from "./deaths";
 import { bucketOf, compactBelow, fitBuckets, keepFrom, keyBelow } from "./histogram";
 import { keyOf, scoreOf } from "./order";
 import { compact, smallest } from "./select";
@@ -41,7 +42,7 @@ export function scanLeaves(shard: usize, visits: usize, count: i32, limit: i32, 
   const heads = <usize>load<u32>(shard, SHARD_LEAVES), subspaces = load<i32>(shard, SHARD_SUBSPACES);
   const hasBias = load<i32>(shard, SHARD_HAS_BIAS), blockBytes = <usize>subspaces << 4;
   const lutAt = tablesAt + TABLES_HEADER_BYTES + (<usize>load<u32>(shard, SHARD_STRIDE) << 2);
-  const nibble = i8x16.splat(0x0f);
+  const nibble = i8x16.splat(0x0f), shift = load<u32>(shard, SHARD_CHUNK_SHIFT);
   const full = 2 * limit + BUFFER_SLACK - BLOCK_LANES;
 
   for (const last = visits + <usize>count * VISIT_BYTES; visits < last; visits += VISIT_BYTES) {
@@ -57,6 +58,7 @@ export function scanLeaves(shard: usize, visits: usize, count: i32, limit: i32, 
     let low = load<f32>(state, STATE_LOW), perScore = load<f32>(state, STATE_PER_SCORE);
     let least = integerThreshold(floor, base, scale);
     let scanned = load<u32>(state, STATE_CODES);
+    const deaths = deathsOf(state), epoch = epochOf(state);
     while (segment) {
       const lanes = atomic.load<i32>(segment, SEGMENT_COUNT);
       const capacity = <usize>load<u32>(segment, SEGMENT_BLOCKS);
@@ -104,9 +106,9 @@ export function scanLeaves(shard: usize, visits: usize, count: i32, limit: i32, 
             const lane = pos + (k & 16) + ((k & 7) << 1) + ((k >> 3) & 1);
             if (lane >= lanes) continue;
             const score = base + <f32>load<i16>(sums + (<usize>k << 1)) * inverse;
-            const key = keyOf(score, load<u32>(locals + (<usize>lane << 2)));
+            const local = load<u32>(locals + (<usize>lane << 2)), key = keyOf(score, local);
             store<u64>(keys + (<usize>held << 3), key);
-            const passes = i32(key > floor), bucket = bucketOf(score, low, perScore);
+            const passes = i32(key > floor && !isDead(deaths, epoch, local, shift)), bucket = bucketOf(score, low, perScore);
             const at = counts + (<usize>bucket << 2);
             store<i32>(at, load<i32>(at) + passes);
             held += passes;

@@ -26,6 +26,7 @@ import {
   VISIT_BYTES,
 } from '../../../protocol/shard-layout.ts';
 import type { Views } from '../../views.ts';
+import { isDead } from './deaths.ts';
 import { bucketOf, compactBelow, fitBuckets, highBelow, keepFrom } from './histogram.ts';
 import { compact, smallest } from './select.ts';
 
@@ -134,11 +135,13 @@ export function scanLeaves(
           const lane = pos + LANE_OF[k]!;
           if (lane >= lanes) continue;
           const score = fround(base + fround(sums[k]! * inverse));
-          const low = ~u32[locals + lane]! >>> 0;
+          const local = u32[locals + lane]!;
+          const low = ~local >>> 0;
           const high = highOfScore(score);
           u32[out + 2 * held] = low;
           u32[out + 2 * held + 1] = high;
           if (high < floorHigh || (high === floorHigh && low <= floorLow)) continue;
+          if (isDead(views, shard, state, local)) continue;
           held++;
           const bucket = bucketOf(score, start, perScore);
           u32[counts + bucket]!++;

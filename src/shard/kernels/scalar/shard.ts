@@ -22,6 +22,7 @@ import {
   VISIT_BYTES,
 } from '../../../protocol/shard-layout.ts';
 import type { Views } from '../../views.ts';
+import { isDead } from './deaths.ts';
 import { compact } from './select.ts';
 import { scoreRow } from './vector.ts';
 
@@ -72,6 +73,7 @@ function offer(
   const high = highOfScore(scoreLocal(views, shard, query, local));
   const low = ~local >>> 0;
   if (high < u32[floor + 1]! || (high === u32[floor + 1]! && low <= u32[floor]!)) return held;
+  if (isDead(views, shard, state, local)) return held;
   const at = (keys >>> 2) + 2 * held;
   u32[at] = low;
   u32[at + 1] = high;

@@ -1,0 +1,70 @@
+import { type BuildOptions, type OpenOptions, resolveOpenOptions } from '../protocol/options.ts';
+import { chooseTier, type KernelSource, loadKernels } from '../shard/kernels/load.ts';
+import { buildIndex, type IndexData } from './build.ts';
+import { Contents } from './contents.ts';
+import { ingest } from './ingest.ts';
+import { Serving } from './serving.ts';
+import { defaultThreads, Threads, throwIfAborted } from './threads.ts';
+
+/** Staging memory of at most this size may stay with the threads that built the index; starting others would take longer. */
+const KEEP_STAGED_BYTES = 1 << 25;
+
+/** What an open index consists of. */
+export interface Parts {
+  readonly data: IndexData;
+  readonly contents: Contents;
+  readonly serving: Serving;
+  readonly threads: Threads;
+  readonly kernels: KernelSource;
+}
+
+/** Builds an index from what `Index.build` was given, and starts serving it. */
+export async function buildParts(input: unknown, options: Readonly<BuildOptions>): Promise<Parts> {
+  const kernels = loadKernels(chooseTier());
+  const count = options.threads ?? defaultThreads();
+  const report = options.onProgress ?? (() => {});
+  const staging = await ingest(input, options, kernels, count, report);
+  const threads = new Threads(count);
+  const context = { threads, kernels, options, report };
+  if (staging.bytes <= KEEP_STAGED_BYTES) {
+    return startParts(threads, kernels, options.maxInFlight!, () => buildIndex(staging, context));
+  }
+  // Threads in their serving loop would hold on to the staging memory; let others serve.
+  let data: IndexData;
+  try {
+    data = await buildIndex(staging, context);
+  } finally {
+    await threads.destroy();
+  }
+  return startParts(new Threads(count), kernels, options.maxInFlight!, async () => data);
+}
+
+/** Starts serving an index that `read` reads, with options as `Index.open` was given them. */
+export async function openParts(
+  options: OpenOptions,
+  read: (kernels: KernelSource, resolved: Readonly<OpenOptions>) => Promise<IndexData>,
+): Promise<Parts> {
+  const resolved = resolveOpenOptions(options);
+  throwIfAborted(resolved.signal);
+  const kernels = loadKernels(chooseTier());
+  // The threads start while the files are read.
+  const threads = new Threads(resolved.threads ?? defaultThreads());
+  return startParts(threads, kernels, resolved.maxInFlight!, () => read(kernels, resolved));
+}
+
+/** Starts serving what `make` makes; if either fails, the threads are ended. */
+async function startParts(
+  threads: Threads,
+  kernels: KernelSource,
+  maxInFlight: number,
+  make: () => Promise<IndexData>,
+): Promise<Parts> {
+  try {
+    const data = await make();
+    const serving = await Serving.start(data, threads, kernels, maxInFlight);
+    return { data, contents: new Contents(data), serving, threads, kernels };
+  } catch (error) {
+    await threads.destroy();
+    throw error;
+  }
+}

@@ -1,0 +1,13 @@
+import { SHARD_CHUNK_SHIFT, STATE_DEATHS, STATE_EPOCH } from '../../../protocol/shard-layout.ts';
+import type { Views } from '../../views.ts';
+
+/** Whether a vector was deleted before the query of a state began. */
+export function isDead({ i32, u32 }: Views, shard: number, state: number, local: number): boolean {
+  const deaths = u32[(state + STATE_DEATHS) >>> 2]! >>> 2;
+  if (deaths === 0) return false;
+  const shift = u32[(shard + SHARD_CHUNK_SHIFT) >>> 2]!;
+  const chunk = u32[deaths + (local >>> shift)]! >>> 2;
+  if (chunk === 0) return false;
+  const death = Atomics.load(i32, chunk + (local & ((1 << shift) - 1))) >>> 0;
+  return death !== 0 && death <= u32[(state + STATE_EPOCH) >>> 2]!;
+}
