@@ -1,20 +1,12 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openIndex } from '../../src/coordinator/open.ts';
-import { saveIndex } from '../../src/coordinator/save.ts';
-import { ERROR_CODES, Index } from '../../src/index.ts';
-import { resolveOpenOptions } from '../../src/protocol/options.ts';
-import { loadKernels } from '../../src/shard/kernels/load.ts';
-import { filesIn, temporaryDirectory } from '../support/directories.ts';
+import { Index } from '../../src/index.ts';
 import { failureOf } from '../support/failures.ts';
-import { buildInline } from '../support/inline-build.ts';
-import { bits, CONFIGS, clustered, rowAt } from '../support/vectors.ts';
+import { SavedIndex } from '../support/saved-index.ts';
+import { bits, clustered, rowAt } from '../support/vectors.ts';
 
 const data = clustered(300, 8);
-const directory = temporaryDirectory();
-const kernels = loadKernels();
-const options = resolveOpenOptions({ threads: 1 });
 const GENERATION = 'generation-000001';
 const FILES = [
   `${GENERATION}/index.scannery`,
@@ -22,56 +14,16 @@ const FILES = [
   `${GENERATION}/shard-0001.scannery`,
 ];
 
-const originals = new Map<string, Buffer>();
-const original = (file: string): Buffer => originals.get(file)!;
-let whole: string;
-
+let saved: SavedIndex;
+let directory: string;
 beforeAll(async () => {
-  const index = await buildInline(
-    { ...data, ids: Array.from({ length: 300 }, (_, i) => `id ${i}`) },
-    { dimensions: 8, ...CONFIGS['tree and hashing'], shards: 2 },
-  );
-  await saveIndex(directory, index, kernels);
-  for (const file of [...FILES, 'CURRENT']) originals.set(file, readFileSync(join(directory, file)));
-  expect(filesIn(directory)).toEqual(['CURRENT', ...FILES]);
-  whole = await contents();
+  saved = await SavedIndex.make(data, [4, 7, 299]);
+  directory = saved.directory;
+  expect(saved.files).toEqual(['CURRENT', ...FILES]);
 });
-afterAll(() => {
-  for (const [file, bytes] of originals) writeFileSync(join(directory, file), bytes);
-});
-
-/** Everything that an open index would hold: equal contents give equal answers. No threads are needed to see it. */
-async function contents(): Promise<string> {
-  const { control, shards, ids, modelEnd, ...rest } = await openIndex(directory, kernels, options);
-  const memories = [control, ...shards].map((memory) => Buffer.from(new Uint8Array(memory.buffer)).toString('latin1'));
-  const names = Array.from({ length: rest.size }, (_, row) => ids.at(row));
-  return JSON.stringify([rest, modelEnd, names, memories]);
-}
-
-/** The code of the error on opening with a file replaced, or 'same' if it opens as if it were whole. */
-async function outcome(file: string, bytes: Uint8Array): Promise<string> {
-  const path = join(directory, file);
-  writeFileSync(path, bytes);
-  try {
-    let found: string;
-    try {
-      found = await contents();
-    } catch (error) {
-      const {
-        code,
-        path: named,
-        message,
-      } = (await failureOf(Promise.reject(error))) as Error & { code: string; path?: string };
-      expect(Object.keys(ERROR_CODES)).toContain(code);
-      if (code !== 'SCANNERY_NOT_FOUND') expect(named, message).toContain(directory);
-      return code;
-    }
-    expect(found === whole, 'an index that opens is the same').toBe(true);
-    return 'same';
-  } finally {
-    writeFileSync(path, original(file));
-  }
-}
+afterAll(() => saved.restore());
+const original = (file: string): Buffer => saved.original(file);
+const outcome = (file: string, bytes: Uint8Array): Promise<string> => saved.outcome(new Map([[file, bytes]]));
 
 function flipped(file: string, at: number, bit = at % 8): Buffer {
   const bytes = Buffer.from(original(file));
