@@ -55,7 +55,7 @@ export function failureOf(measured: Measured, objective: number): string | undef
 
 /**
  * Finds the highest rate under which latency keeps its objective: doubles the rate until it fails, or halves it until it
- * does not, then bisects between the two.
+ * does not, then bisects between the two. A rate fails when it does so twice in a row.
  */
 export async function findRate<M extends Measured>(options: RampOptions<M>): Promise<RampResult<M>> {
   const { measure, objective, start, highest, tolerance = 0.05, onStep, signal } = options;
@@ -75,7 +75,9 @@ export async function findRate<M extends Measured>(options: RampOptions<M>): Pro
   const aborted = (): boolean => signal?.aborted === true;
   let rate = next();
   for (; rate !== undefined && !aborted(); rate = next()) {
-    const measured = await measure(rate);
+    let measured = await measure(rate);
+    // A hiccup of the machine fails one run, a rate that is too high also the next.
+    if (!aborted() && failureOf(measured, objective) !== undefined) measured = await measure(rate);
     if (aborted()) break;
     const step = { rate, measured, failure: failureOf(measured, objective) };
     steps.push(step);

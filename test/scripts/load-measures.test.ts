@@ -46,6 +46,21 @@ describe('the search for a rate', () => {
     expect(steps.length).toBeLessThan(20);
   });
 
+  it('has a rate fail twice before it counts as too high', async () => {
+    const asked: number[] = [];
+    const measure = async (rate: number): Promise<Measured> => {
+      asked.push(rate);
+      const hiccup = asked.filter((one) => one === rate).length === 1;
+      return hiccup ? { ...(await queue(5000)(rate)), latency: 50 } : queue(5000)(rate);
+    };
+    const { best, steps } = await findRate({ measure, objective: 2, start: 1000, highest: 4000 });
+    expect(best!.rate).toBe(4000);
+    expect(steps.map(({ rate, failure }) => [rate, failure])).toEqual(
+      [1000, 2000, 4000].map((rate) => [rate, undefined]),
+    );
+    expect(asked).toEqual([1000, 1000, 2000, 2000, 4000, 4000]);
+  });
+
   it('takes drops and a lower rate for failures, and says which', async () => {
     const found = async (change: Partial<Measured>) =>
       (
