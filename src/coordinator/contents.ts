@@ -1,22 +1,24 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { invalid } from '../protocol/check.ts';
-import { ScanneryError } from '../protocol/errors.ts';
 import type { IndexData } from './build.ts';
 import type { Place } from './deletions.ts';
 import { eachSlice } from './each-slice.ts';
 import { checkId } from './id-column.ts';
 import { hashId, RowTable } from './row-table.ts';
-import { type VectorReader, vectorReader } from './stored-vectors.ts';
+import { needsVectors, type VectorReader, vectorReader } from './stored-vectors.ts';
 import { throwIfAborted } from './threads.ts';
 import type { DeleteResult, Id, StoredVector } from './types.ts';
 
 /** Rows that an iteration passes between two turns of the event loop. */
 const PASSED = 2048;
 
+/** The row that an id was given to, deleted or not; -1 if there is none. */
+type RowOf = (id: Id) => number;
+
 /** The vectors of an index by their ids, and the order of its writes. */
 export class Contents {
   readonly #data: IndexData;
-  #rows: Promise<RowTable> | undefined;
+  #finding: Promise<RowOf> | undefined;
   #readers: readonly VectorReader[] | undefined;
   /** Settles, without an error, when all writes so far have. */
   #written: Promise<void> = Promise.resolve();
@@ -36,16 +38,7 @@ export class Contents {
 
   async get(id: Id): Promise<StoredVector | undefined> {
     const { config, dimensions, shards } = this.#data;
-    if (config.reordering === false) {
-      throw new ScanneryError(
-        'SCANNERY_NOT_SUPPORTED',
-        'this index was built with reordering: false and keeps no vectors',
-        {
-          option: 'reordering',
-          value: false,
-        },
-      );
-    }
+    if (config.reordering === false) throw needsVectors('get');
     const place = await this.#find(id);
     if (place === undefined) return undefined;
     this.#readers ??= shards.map((memory) => vectorReader(memory, dimensions));
@@ -59,7 +52,7 @@ export class Contents {
     const { size, ids, deletions } = this.#data;
     for (let row = 0; row < size; row++) {
       if (row % PASSED === PASSED - 1) await nextTurn();
-      if (deletions.count > 0 && deletions.has(deletions.locate(row)!)) continue;
+      if (deletions.count > 0 && deletions.locate(row) === undefined) continue;
       yield ids.at(row);
     }
   }
@@ -83,14 +76,13 @@ export class Contents {
       checkId(id, i, 'id');
       checked.push(id);
     });
-    const table = await this.#table();
+    const rowOf = await this.#finder();
     const places = new Map<number, Place>();
     await eachSlice(checked.length, (i) => {
-      const row = this.#rowOf(table, checked[i]!);
-      const place = row < 0 ? undefined : deletions.locate(row)!;
-      if (place !== undefined && !deletions.has(place)) places.set(row, place);
+      const place = deletions.locate(rowOf(checked[i]!));
+      if (place !== undefined) places.set(place.row, place);
     });
-    await deletions.add([...places.keys()], [...places.values()]);
+    await deletions.add([...places.values()]);
     return { deleted: places.size, unknown: checked.length - places.size };
   }
 
@@ -111,30 +103,22 @@ export class Contents {
 
   async #find(id: unknown): Promise<Place | undefined> {
     checkId(id, 0, 'id');
-    const { deletions } = this.#data;
-    const row = this.#rowOf(await this.#table(), id);
-    const place = row < 0 ? undefined : deletions.locate(row)!;
-    return place === undefined || deletions.has(place) ? undefined : place;
-  }
-
-  #rowOf(table: RowTable, id: Id): number {
-    const { ids, size } = this.#data;
-    if (ids.kind === 'row') return typeof id === 'number' && id >= 0 && id < size ? id : -1;
-    return table.find(hashId(id), (row) => ids.at(row) === id);
+    const rowOf = await this.#finder();
+    return this.#data.deletions.locate(rowOf(id));
   }
 
   /** Made when it is first needed, a slice at a time. */
-  #table(): Promise<RowTable> {
-    this.#rows ??= this.#makeTable();
-    return this.#rows;
+  #finder(): Promise<RowOf> {
+    this.#finding ??= this.#makeFinder();
+    return this.#finding;
   }
 
-  async #makeTable(): Promise<RowTable> {
+  async #makeFinder(): Promise<RowOf> {
     const { ids, size } = this.#data;
+    if (ids.kind === 'row') return (id) => (typeof id === 'number' && id >= 0 && id < size ? id : -1);
     const hashOf = (row: number): number => hashId(ids.at(row));
-    if (ids.kind === 'row') return new RowTable(hashOf);
     const table = new RowTable(hashOf, size);
     await eachSlice(size, (row) => table.add(row, hashOf(row)));
-    return table;
+    return (id) => table.find(hashId(id), (row) => ids.at(row) === id);
   }
 }

@@ -11,8 +11,9 @@ import { allocate } from '../shard/arena.ts';
 import { Views } from '../shard/views.ts';
 import { eachSlice } from './each-slice.ts';
 
-/** Where a vector is: its memory, and its number there. */
+/** Where the vector of a row is: its memory, and its number there. */
 export interface Place {
+  readonly row: number;
   readonly memory: number;
   readonly local: number;
 }
@@ -46,32 +47,28 @@ export class Deletions {
     return this.#rows.subarray(0, this.#count);
   }
 
-  /** Where a row is, or undefined if no memory has it. */
+  /** Where a row is, or undefined if it is deleted or no memory has it. */
   locate(row: number): Place | undefined {
     for (const [memory, deaths] of this.#memories.entries()) {
       const local = deaths.localOf(row);
-      if (local >= 0) return { memory, local };
+      if (local >= 0) return deaths.isDead(local) ? undefined : { row, memory, local };
     }
     return undefined;
   }
 
-  has({ memory, local }: Place): boolean {
-    return this.#memories[memory]!.isDead(local);
-  }
-
   /**
-   * Deletes rows that no memory has as deleted, all at once: no search sees some of them and not the others. `places` are theirs.
+   * Deletes vectors, each given once, all at the same time: no search sees some of them and not the others.
    *
    * @throws {ScanneryError} SCANNERY_OUT_OF_MEMORY, with nothing deleted
    */
-  async add(rows: readonly number[], places: readonly Place[]): Promise<void> {
+  async add(places: readonly Place[]): Promise<void> {
     // So there are fewer epochs than rows, and the count of either fits 32 bits.
-    if (rows.length === 0) return;
+    if (places.length === 0) return;
     const epoch = this.#epoch + 1;
-    await eachSlice(rows.length, (i) => this.#memories[places[i]!.memory]!.reserve(places[i]!.local));
+    await eachSlice(places.length, (i) => this.#memories[places[i]!.memory]!.reserve(places[i]!.local));
     // Until the epoch is reached all of this is in the future of every search.
-    await eachSlice(rows.length, (i) => this.#memories[places[i]!.memory]!.kill(places[i]!.local, epoch));
-    this.#append(rows);
+    await eachSlice(places.length, (i) => this.#memories[places[i]!.memory]!.kill(places[i]!.local, epoch));
+    this.#append(places.map(({ row }) => row));
     this.#epoch = epoch;
   }
 
@@ -80,7 +77,7 @@ export class Deletions {
     let sound = true;
     await eachSlice(rows.length, (i) => {
       const place = this.locate(rows[i]!);
-      if (place === undefined || this.has(place)) {
+      if (place === undefined) {
         sound = false;
         return;
       }

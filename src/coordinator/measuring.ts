@@ -1,11 +1,10 @@
-import { ScanneryError } from '../protocol/errors.ts';
 import type { RecallOptions, TuneOptions } from '../protocol/options.ts';
 import type { IndexData } from './build.ts';
 import type { QuerySource } from './call.ts';
 import { querySource } from './inputs.ts';
 import { chooseRequest, runRequest } from './requests.ts';
 import type { Serving } from './serving.ts';
-import { perturbedVectors } from './stored-vectors.ts';
+import { needsVectors, perturbedVectors } from './stored-vectors.ts';
 import { findKnobs, recallOf } from './tune.ts';
 import type { SearchResult, TuneResult } from './types.ts';
 
@@ -72,11 +71,7 @@ function exactAnswers(
 function sampleQueries(data: IndexData, { queries, maxQueries, seed }: RecallOptions): QuerySource {
   if (queries === undefined) {
     if (data.config.reordering === false) {
-      throw new ScanneryError(
-        'SCANNERY_NOT_SUPPORTED',
-        'recall is measured against exact search, which needs stored vectors; this index has reordering: false',
-        { option: 'reordering', value: false },
-      );
+      throw needsVectors('recall is measured against exact search, which');
     }
     return querySource(data.size === 0 ? [] : perturbedVectors(data, maxQueries!, seed!), data.dimensions);
   }

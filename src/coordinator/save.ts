@@ -31,7 +31,8 @@ export async function saveIndex(
   companion?: Companion,
 ): Promise<void> {
   const { size, dimensions, stride, metric, config, numLeaves, subspaces, model, ids, shardSizes, numShards } = data;
-  const deleted = new Uint8Array(data.deletions.rows.slice().buffer);
+  const { rows } = data.deletions;
+  const deleted = new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength);
   await replaceCurrent(text(directory, 'directory'), async (folder) => {
     await writeFile(
       join(folder, INDEX_FILE),

@@ -1,3 +1,4 @@
+import { ScanneryError } from '../protocol/errors.ts';
 import { Random } from '../protocol/random.ts';
 import {
   CODEC_BFLOAT16,
@@ -32,6 +33,12 @@ export function perturbedVectors(data: IndexData, count: number, seed: number): 
     for (let j = 0; j < dimensions; j++) query[j]! += deviation * normal(random);
   }
   return out.subarray(0, Math.min(count, size) * dimensions);
+}
+
+/** The error of a call that an index without stored vectors cannot serve; `what` is the subject of its message. */
+export function needsVectors(what: string): ScanneryError {
+  const message = `${what} needs stored vectors; this index has reordering: false`;
+  return new ScanneryError('SCANNERY_NOT_SUPPORTED', message, { option: 'reordering', value: false });
 }
 
 /** Writes the stored vector of a local number to `out` [dimensions]. */

@@ -248,20 +248,14 @@ it('still has deleted what was when threads die', async () => {
   await using index = await LiveIndex.build(data, { dimensions, tree, hashing, shards: 2 });
   const { deletions } = index.data;
   const rows = order.slice(0, 600);
-  await deletions.add(
-    rows,
-    rows.map((row) => deletions.locate(row)!),
-  );
+  await deletions.add(rows.map((row) => deletions.locate(row)!));
   const request = () => ({ ...index.request(10), epoch: deletions.epoch });
   const batch = Array.from({ length: 16 }, (_, i) => rowAt({ dimensions, vectors: queries }, i));
   const right = (await index.batch(batch, request())).map(bits);
   for (let death = 0; death < 3; death++) {
     await index.threads.workers[0]!.terminate();
     const more = order.slice(600 + death, 601 + death);
-    await deletions.add(
-      more,
-      more.map((row) => deletions.locate(row)!),
-    );
+    await deletions.add(more.map((row) => deletions.locate(row)!));
     expect((await index.batch(batch, { ...request(), epoch: 1 })).map(bits)).toEqual(right);
   }
   const gone = new Set<Id>(order.slice(0, 603));

@@ -29,10 +29,7 @@ export class SavedIndex {
       { dimensions, ...CONFIGS['tree and hashing'], shards: 2 },
     );
     const { deletions } = index;
-    await deletions.add(
-      deleted,
-      deleted.map((row) => deletions.locate(row)!),
-    );
+    await deletions.add(deleted.map((row) => deletions.locate(row)!));
     await saveIndex(saved.directory, index, kernels);
     saved.files = filesIn(saved.directory);
     for (const file of saved.files) saved.#originals.set(file, readFileSync(join(saved.directory, file)));
