@@ -11,6 +11,8 @@ export type {
   SearchResult,
   StoredVector,
   TuneResult,
+  UpsertInput,
+  UpsertResult,
   VectorChunk,
   VectorsInput,
 } from './coordinator/types.ts';

@@ -20,7 +20,7 @@ import {
 } from '../protocol/control-layout.ts';
 import { idOfLow, scoreOfHigh } from '../protocol/order.ts';
 import { LEAF_ENTRY_BYTES, METRIC_L2, TABLES_QUERY_NORM } from '../protocol/shard-layout.ts';
-import type { IdColumn } from './id-column.ts';
+import type { GrowingIds } from './growing-ids.ts';
 import type { Slots } from './slots.ts';
 import type { Explanation, SearchResult } from './types.ts';
 
@@ -29,7 +29,7 @@ export function readAnswer(
   slots: Slots,
   slot: number,
   mode: number,
-  { kernelMetric, ids: column }: { readonly kernelMetric: number; readonly ids: IdColumn },
+  { kernelMetric, ids: column }: { readonly kernelMetric: number; readonly ids: GrowingIds },
 ): SearchResult {
   const { u32, f32 } = slots.views;
   const h = slots.header(slot);

@@ -8,10 +8,10 @@ import type { KernelSource } from '../shard/kernels/load.ts';
 import { layOutShard } from '../shard/shard-image.ts';
 import { chooseShards, codecOf, configure, memoriesFor, SHARD_BYTES, soarLambdaOf } from './configure.ts';
 import { dealLeaves, evenStarts } from './dealing.ts';
-import { Deletions } from './deletions.ts';
 import { countSpilled, encode, stage } from './encoding.ts';
-import type { IdColumn } from './id-column.ts';
+import { GrowingIds } from './growing-ids.ts';
 import { kernelMetric, type Model, paddedSubspaces, placeModel, setBiasRange } from './model.ts';
+import { Rows } from './rows.ts';
 import type { Staging } from './staging.ts';
 import type { Threads } from './threads.ts';
 import { trainCodebooks } from './train-codebooks.ts';
@@ -21,12 +21,11 @@ import type { IndexConfig } from './types.ts';
 
 /** All of an index but its threads: what `save` writes and `open` reads. */
 export interface IndexData {
-  readonly size: number;
   readonly dimensions: number;
   readonly stride: number;
   readonly metric: Metric;
   readonly config: IndexConfig;
-  readonly ids: IdColumn;
+  readonly ids: GrowingIds;
   /** The control memory, with the model in bytes [RESERVED_BYTES, modelEnd). */
   readonly control: WebAssembly.Memory;
   /** Pointer to the model header, 0 without tree and hashing. */
@@ -36,12 +35,11 @@ export interface IndexData {
   readonly subspaces: number;
   /** Memories with vectors and leaves; with a tree the shards that fit one memory share it. */
   readonly shards: readonly WebAssembly.Memory[];
-  readonly shardSizes: readonly number[];
+  readonly rows: Rows;
   /** Units that a query's work is split into. */
   readonly numShards: number;
   /** Lanes that a vector has in leaves: 2 with SOAR spilling, else 1. */
   readonly lanesPerVector: number;
-  readonly deletions: Deletions;
 }
 
 export interface BuildContext {
@@ -93,18 +91,17 @@ export async function buildIndex(staging: Staging, context: BuildContext): Promi
     rowStarts: evenStarts(size, numMemories),
   };
   const used = inPlace ? staged[0]!.memory : trained?.memory;
-  const { shards, shardSizes } = await fillShards(plan, numMemories, staged, used, inPlace, context);
+  const shards = await fillShards(plan, numMemories, staged, used, inPlace, context);
   const modelEnd = align(new Int32Array(control.buffer)[TOP_WORD]!);
   return {
-    ...{ size, dimensions, stride, metric, config, ids: staging.ids, control, model: pointer, modelEnd },
+    ...{ dimensions, stride, metric, config, ids: new GrowingIds(staging.ids), control, model: pointer, modelEnd },
     ...{
       numLeaves: plan.numLeaves,
       subspaces: plan.subspaces,
       shards,
-      shardSizes,
+      rows: new Rows(shards),
       numShards,
       lanesPerVector: spills ? 2 : 1,
-      deletions: new Deletions(shards),
     },
   };
 }
@@ -164,7 +161,7 @@ async function fillShards(
   used: WebAssembly.Memory | undefined,
   inPlace: boolean,
   { threads, kernels, options, report }: BuildContext,
-): Promise<{ shards: WebAssembly.Memory[]; shardSizes: number[] }> {
+): Promise<WebAssembly.Memory[]> {
   const images = Array.from({ length: numShards }, (_, s) => layOutShard(plan, s));
   const stale = new Array<number>(numShards).fill(0);
   const shards = images.map(({ chunkTable, end }, s) => {
@@ -180,12 +177,12 @@ async function fillShards(
     { kind: 'fill', kernels, chunks: numShards, shards, stale, segments, plan, inPlace },
     { signal: options.signal, onProgress: (done) => report({ phase: 'fill shards', done, total: numShards }) },
   );
-  return { shards, shardSizes: images.map((image) => image.count) };
+  return shards;
 }
 
 /** How a search of this index is answered. */
-export function searchMode({ config, size }: IndexData, exact: boolean): number {
-  if (exact || size === 0 || (config.tree === false && config.hashing === false)) return MODE_EXACT;
+export function searchMode({ config }: IndexData, exact: boolean): number {
+  if (exact || (config.tree === false && config.hashing === false)) return MODE_EXACT;
   if (config.hashing === false) return MODE_LEAVES;
   return config.reordering === false ? MODE_CODES : MODE_HASHED;
 }

@@ -1,8 +1,7 @@
 import { ScanneryError, show } from '../protocol/errors.ts';
 import { MAX_MAGNITUDE } from '../protocol/metrics.ts';
-import type { Request } from './slots.ts';
+import type { Slots } from './slots.ts';
 import { aborted } from './threads.ts';
-import type { SearchResult } from './types.ts';
 
 /** Queries as the caller gave them: row-major numbers, or one array per row. */
 export interface QuerySource {
@@ -10,28 +9,37 @@ export interface QuerySource {
   row(i: number): ArrayLike<number>;
 }
 
+/** What a call does: pieces of work, each of which goes into a slot, and what comes out of it. */
+export interface Work<T> {
+  /** Pieces. */
+  readonly count: number;
+  /** Whether pieces are queries, which are counted. */
+  readonly isSearch: boolean;
+  /** Takes a slot and puts a piece into it; returns the slot. If it throws, nothing is taken. */
+  place(slots: Slots, piece: number): number;
+  read(slots: Slots, slot: number, piece: number): T;
+}
+
 /**
- * One call of the public API, in flight: its queries go into slots one by one, and its promise settles when the last is
- * answered, or at the first failure.
+ * One call, in flight: its pieces go into slots one by one, and its promise settles when the last is answered, or at the first
+ * failure.
  */
 export class Call {
-  readonly source: QuerySource;
-  readonly request: Request;
-  readonly results: SearchResult[];
-  readonly promise: Promise<SearchResult[]>;
-  /** Queries given to a slot so far. */
+  readonly work: Work<unknown>;
+  readonly results: unknown[];
+  readonly promise: Promise<unknown[]>;
+  /** Pieces given to a slot so far. */
   next = 0;
   settled = false;
   readonly #signal: AbortSignal | undefined;
   #answered = 0;
-  #resolve!: (results: SearchResult[]) => void;
+  #resolve!: (results: unknown[]) => void;
   #reject!: (error: unknown) => void;
   #onAbort: (() => void) | undefined;
 
-  constructor(source: QuerySource, request: Request, signal: AbortSignal | undefined, onAbort: (call: Call) => void) {
-    this.source = source;
-    this.request = request;
-    this.results = new Array(source.count);
+  constructor(work: Work<unknown>, signal: AbortSignal | undefined, onAbort: (call: Call) => void) {
+    this.work = work;
+    this.results = new Array(work.count);
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -47,13 +55,13 @@ export class Call {
   }
 
   get exhausted(): boolean {
-    return this.settled || this.next === this.source.count;
+    return this.settled || this.next === this.work.count;
   }
 
-  answer(query: number, result: SearchResult): void {
+  answer(piece: number, result: unknown): void {
     if (this.settled) return;
-    this.results[query] = result;
-    if (++this.#answered < this.source.count) return;
+    this.results[piece] = result;
+    if (++this.#answered < this.work.count) return;
     this.#settle();
     this.#resolve(this.results);
   }
@@ -70,32 +78,39 @@ export class Call {
   }
 }
 
+/** How vectors lie in memory. */
+export interface VectorShape {
+  readonly dimensions: number;
+  readonly stride: number;
+  readonly normalise: boolean;
+}
+
 /**
- * Checks a query and writes it, padded with zeros to `stride`, normalised under cosine. `single` leaves the row out of the
- * message when there is only one.
+ * Checks a vector and writes it, padded with zeros to `stride`, normalised under cosine. `name` is what messages call it; `row`
+ * is its number among several.
  */
-export function writeQuery(
-  query: ArrayLike<number>,
+export function writeVector(
+  vector: ArrayLike<number>,
+  name: string,
   row: number | undefined,
-  { dimensions, stride, normalise }: { dimensions: number; stride: number; normalise: boolean },
+  { dimensions, stride, normalise }: VectorShape,
   out: Float32Array,
   at: number,
 ): void {
-  const name = row === undefined ? 'the query' : `query ${row}`;
   const details = row === undefined ? {} : { row };
-  if (query.length !== dimensions) {
+  if (vector.length !== dimensions) {
     throw new ScanneryError(
       'SCANNERY_INVALID_VECTOR',
-      `${name} has ${query.length} numbers, the index has ${dimensions} dimensions`,
+      `${name} has ${vector.length} numbers, the index has ${dimensions} dimensions`,
       {
         ...details,
-        value: query.length,
+        value: vector.length,
       },
     );
   }
   let norm = 0;
   for (let j = 0; j < dimensions; j++) {
-    const value = query[j]!;
+    const value = vector[j]!;
     if (!(typeof value === 'number' && Math.abs(value) <= MAX_MAGNITUDE)) {
       throw new ScanneryError(
         'SCANNERY_INVALID_VECTOR',
@@ -112,5 +127,16 @@ export function writeQuery(
     throw new ScanneryError('SCANNERY_INVALID_VECTOR', `${name} is zero, which has no direction under cosine`, details);
   }
   const by = 1 / Math.sqrt(norm);
-  for (let j = 0; j < dimensions; j++) out[at + j] = query[j]! * by;
+  for (let j = 0; j < dimensions; j++) out[at + j] = vector[j]! * by;
+}
+
+/** Checks a query and writes it, as `writeVector` does; `row` is its number among several. */
+export function writeQuery(
+  query: ArrayLike<number>,
+  row: number | undefined,
+  shape: VectorShape,
+  out: Float32Array,
+  at: number,
+): void {
+  writeVector(query, row === undefined ? 'the query' : `query ${row}`, row, shape, out, at);
 }

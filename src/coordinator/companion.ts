@@ -27,10 +27,14 @@ export interface OpenedWith {
   readonly parts: Uint8Array[];
 }
 
-/** See `saveIndexWith` in vector-index.ts. */
+/** `Index.save`, and a companion in the same generation of the directory. */
 export type SaveIndexWith = (index: Index, directory: string, companion: Companion) => Promise<void>;
 
-/** See `openIndexWith` in vector-index.ts. */
+/**
+ * `Index.open`, and the companion that was saved with that index.
+ *
+ * @throws {ScanneryError} as `Index.open` does; SCANNERY_NOT_FOUND also when the index was saved without such a companion
+ */
 export type OpenIndexWith = (
   directory: string,
   options: OpenOptions,

@@ -1,5 +1,5 @@
 import { invalid } from '../protocol/check.ts';
-import { paddedDimensions } from '../protocol/metrics.ts';
+import { type Metric, paddedDimensions } from '../protocol/metrics.ts';
 import {
   type BuildOptions,
   type ResolvedTree,
@@ -94,6 +94,12 @@ export function oneMemoryBytes({ shards, tree, reordering }: BuildOptions, threa
   if (shards === 1) return Number.POSITIVE_INFINITY;
   // Without a tree each shard has a memory of its own.
   return tree === false && (shards ?? threads) > 1 ? 0 : SHARD_BYTES;
+}
+
+/** What the score-aware loss of encoding weighs the error along the vector with, less 1; 0 where the loss is the distance. */
+export function lossWeight(hashing: IndexConfig['hashing'], metric: Metric, dimensions: number): number {
+  if (hashing === false || metric === 'squared_l2') return 0;
+  return anisotropicWeight(dimensions, hashing.anisotropicQuantizationThreshold!);
 }
 
 /** Weight of the error along the vector, less 1: eta of Guo et al. 2020 for a threshold relative to the norm. */

@@ -1,35 +1,48 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { invalid } from '../protocol/check.ts';
+import type { KernelSource } from '../shard/kernels/load.ts';
 import type { IndexData } from './build.ts';
-import type { Place } from './deletions.ts';
 import { eachSlice } from './each-slice.ts';
 import { checkId } from './id-column.ts';
-import { hashId, RowTable } from './row-table.ts';
+import { IdLookup } from './id-lookup.ts';
+import { isVector } from './inputs.ts';
+import type { Place } from './rows.ts';
+import type { Serving } from './serving.ts';
 import { needsVectors, type VectorReader, vectorReader } from './stored-vectors.ts';
 import { throwIfAborted } from './threads.ts';
-import type { DeleteResult, Id, StoredVector } from './types.ts';
+import type { DeleteResult, Id, StoredVector, UpsertResult } from './types.ts';
+import { checkRows, Upserter } from './upsert.ts';
 
 /** Rows that an iteration passes between two turns of the event loop. */
 const PASSED = 2048;
 
-/** The row that an id was given to, deleted or not; -1 if there is none. */
-type RowOf = (id: Id) => number;
+/** What `Contents` works on. */
+export interface ContentsParts {
+  readonly data: IndexData;
+  readonly serving: Serving;
+  readonly kernels: KernelSource;
+}
 
 /** The vectors of an index by their ids, and the order of its writes. */
 export class Contents {
   readonly #data: IndexData;
-  #finding: Promise<RowOf> | undefined;
+  readonly #serving: Serving;
+  readonly #kernels: KernelSource;
+  #lookup: Promise<IdLookup> | undefined;
   #readers: readonly VectorReader[] | undefined;
+  #upserter: Upserter | undefined;
   /** Settles, without an error, when all writes so far have. */
   #written: Promise<void> = Promise.resolve();
 
-  constructor(data: IndexData) {
+  constructor({ data, serving, kernels }: ContentsParts) {
     this.#data = data;
+    this.#serving = serving;
+    this.#kernels = kernels;
   }
 
   /** Vectors that are not deleted. */
   get size(): number {
-    return this.#data.size - this.#data.deletions.count;
+    return this.#data.rows.live;
   }
 
   async has(id: Id): Promise<boolean> {
@@ -49,40 +62,52 @@ export class Contents {
 
   /** All ids in the order in which they came, without those that are deleted by the time it is their turn. */
   async *ids(): AsyncGenerator<Id, void, undefined> {
-    const { size, ids, deletions } = this.#data;
-    for (let row = 0; row < size; row++) {
+    const { ids, rows } = this.#data;
+    for (let row = 0; row < rows.count; row++) {
       if (row % PASSED === PASSED - 1) await nextTurn();
-      if (deletions.count > 0 && deletions.locate(row) === undefined) continue;
+      if (rows.deletedCount > 0 && rows.locate(row) === undefined) continue;
       yield ids.at(row);
     }
   }
 
-  /** Deletes what has these ids; all of it disappears at once. */
-  async delete(ids: unknown, signal: AbortSignal | undefined): Promise<DeleteResult> {
-    if (!Array.isArray(ids) && (!ArrayBuffer.isView(ids) || ids instanceof DataView)) {
-      throw invalid('ids', ids, 'an array or typed array of ids');
-    }
+  /** Adds vectors, each in place of the one with its id if there is one; all of it becomes visible at once. */
+  async upsert(input: unknown, signal: AbortSignal | undefined): Promise<UpsertResult> {
     return this.exclusive(async () => {
       throwIfAborted(signal);
-      return this.#delete(ids as ArrayLike<unknown>);
+      const checked = await checkRows(input, this.#data);
+      if (checked.ids.length === 0) return { inserted: 0, updated: 0 };
+      const lookup = await this.#lookUp();
+      this.#upserter ??= new Upserter(this.#data, this.#serving, this.#kernels);
+      return this.#upserter.upsert(checked, lookup);
+    });
+  }
+
+  /** Deletes what has these ids; all of it disappears at once. */
+  async delete(ids: unknown, signal: AbortSignal | undefined): Promise<DeleteResult> {
+    if (!isVector(ids)) throw invalid('ids', ids, 'an array or typed array of ids');
+    return this.exclusive(async () => {
+      throwIfAborted(signal);
+      return this.#delete(ids);
     });
   }
 
   async #delete(ids: ArrayLike<unknown>): Promise<DeleteResult> {
-    const { deletions } = this.#data;
+    const { rows } = this.#data;
     const checked: Id[] = [];
     await eachSlice(ids.length, (i) => {
       const id = ids[i];
       checkId(id, i, 'id');
       checked.push(id);
     });
-    const rowOf = await this.#finder();
+    const lookup = await this.#lookUp();
     const places = new Map<number, Place>();
     await eachSlice(checked.length, (i) => {
-      const place = deletions.locate(rowOf(checked[i]!));
+      const place = lookup.find(checked[i]!);
       if (place !== undefined) places.set(place.row, place);
     });
-    await deletions.add([...places.values()]);
+    const found = [...places.values()];
+    await rows.reserve(found);
+    await rows.commit(found);
     return { deleted: places.size, unknown: checked.length - places.size };
   }
 
@@ -103,22 +128,12 @@ export class Contents {
 
   async #find(id: unknown): Promise<Place | undefined> {
     checkId(id, 0, 'id');
-    const rowOf = await this.#finder();
-    return this.#data.deletions.locate(rowOf(id));
+    return (await this.#lookUp()).find(id);
   }
 
-  /** Made when it is first needed, a slice at a time. */
-  #finder(): Promise<RowOf> {
-    this.#finding ??= this.#makeFinder();
-    return this.#finding;
-  }
-
-  async #makeFinder(): Promise<RowOf> {
-    const { ids, size } = this.#data;
-    if (ids.kind === 'row') return (id) => (typeof id === 'number' && id >= 0 && id < size ? id : -1);
-    const hashOf = (row: number): number => hashId(ids.at(row));
-    const table = new RowTable(hashOf, size);
-    await eachSlice(size, (row) => table.add(row, hashOf(row)));
-    return (id) => table.find(hashId(id), (row) => ids.at(row) === id);
+  /** Made when it is first needed. No write is under way then: writes need it, too. */
+  #lookUp(): Promise<IdLookup> {
+    this.#lookup ??= IdLookup.make(this.#data);
+    return this.#lookup;
   }
 }

@@ -1,12 +1,10 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { DONE_SEQUENCE, FAULT_OUT_OF_MEMORY, SLOT_CODES, SLOT_ERROR, SLOT_MICROS } from '../protocol/control-layout.ts';
 import { ScanneryError } from '../protocol/errors.ts';
-import { readAnswer, readExplanation } from './answers.ts';
-import { Call, type QuerySource, writeQuery } from './call.ts';
+import { Call, type Work } from './call.ts';
 import { Fifo } from './fifo.ts';
-import type { IdColumn } from './id-column.ts';
-import type { Request, Slots } from './slots.ts';
-import type { QueryCounters, SearchResult } from './types.ts';
+import type { Slots } from './slots.ts';
+import type { QueryCounters } from './types.ts';
 
 /** Queries of one waiting call that are submitted before the next call gets its turn. */
 const TURN = 64;
@@ -23,25 +21,19 @@ const MOST_BUSY_MILLISECONDS = 5;
 const LATEST = 1 / 32;
 
 export interface DispatcherOptions {
-  readonly dimensions: number;
-  readonly stride: number;
-  readonly normalise: boolean;
-  readonly kernelMetric: number;
-  readonly ids: IdColumn;
-  readonly shards: number;
   readonly threads: number;
   /** Whether the workers leave a core to this thread, which may then poll for a moment rather than sleep. */
   readonly spareCore: boolean;
 }
 
-/** A query in a slot. */
+/** A piece of a call's work in a slot. */
 interface Flight {
   readonly call: Call;
-  readonly query: number;
+  readonly piece: number;
   attempts: number;
 }
 
-/** Moves queries from calls into slots and answers from slots to calls. Costs the same however large the index is. */
+/** Moves work from calls into slots and answers from slots to calls. Costs the same however large the index is. */
 export class Dispatcher {
   readonly counters: QueryCounters = { completed: 0, kernelMicroseconds: 0, codesScanned: 0, retried: 0 };
   readonly #slots: Slots;
@@ -71,12 +63,12 @@ export class Dispatcher {
     return this.#waiting.size;
   }
 
-  run(source: QuerySource, request: Request, signal: AbortSignal | undefined): Promise<SearchResult[]> {
-    const call = new Call(source, request, signal, (aborted) => this.#cancel(aborted));
+  run<T>(work: Work<T>, signal: AbortSignal | undefined): Promise<T[]> {
+    const call = new Call(work, signal, (aborted) => this.#cancel(aborted));
     if (this.#inFlight === 0) this.#keepAlive.ref();
     this.#waiting.push(call);
     this.#submit();
-    return call.promise;
+    return call.promise as Promise<T[]>;
   }
 
   /** Resolves when nothing is in flight or waiting. */
@@ -128,7 +120,7 @@ export class Dispatcher {
       if (blamed.has(slot) && ++flight.attempts > 1) {
         flight.call.fail(
           new ScanneryError('SCANNERY_WORKER_FAILED', 'the worker thread that held the query died, twice', {
-            row: flight.query,
+            row: flight.piece,
           }),
         );
         this.#release(slot);
@@ -170,18 +162,10 @@ export class Dispatcher {
   }
 
   #place(call: Call): void {
-    const slots = this.#slots;
-    const slot = slots.take(call.request);
-    try {
-      const row = call.source.count === 1 ? undefined : call.next;
-      writeQuery(call.source.row(call.next), row, this.#options, slots.views.f32, slots.queryAt(slot));
-    } catch (error) {
-      slots.free(slot);
-      throw error;
-    }
-    this.#flights[slot] = { call, query: call.next++, attempts: 0 };
+    const slot = call.work.place(this.#slots, call.next);
+    this.#flights[slot] = { call, piece: call.next++, attempts: 0 };
     this.#inFlight++;
-    slots.enqueue(slot);
+    this.#slots.enqueue(slot);
   }
 
   #cancel(call: Call): void {
@@ -253,23 +237,21 @@ export class Dispatcher {
     const h = this.#slots.header(slot);
     const microseconds = words[h + SLOT_MICROS]! / 10;
     this.#microseconds += (microseconds - this.#microseconds) * LATEST;
-    this.counters.kernelMicroseconds += microseconds;
-    this.counters.codesScanned += words[h + SLOT_CODES]!;
-    const { call, query } = flight;
+    const { call, piece } = flight;
+    const { isSearch } = call.work;
+    if (isSearch) {
+      this.counters.kernelMicroseconds += microseconds;
+      this.counters.codesScanned += words[h + SLOT_CODES]!;
+    }
     if (!call.settled) {
       const fault = words[h + SLOT_ERROR]!;
-      if (fault !== 0) call.fail(faultError(fault, query));
+      if (fault !== 0) call.fail(faultError(fault, piece, isSearch));
       else {
-        this.counters.completed++;
-        call.answer(query, this.#read(slot, call.request));
+        if (isSearch) this.counters.completed++;
+        call.answer(piece, call.work.read(this.#slots, slot, piece));
       }
     }
     this.#release(slot);
-  }
-
-  #read(slot: number, { mode, explain }: Request): SearchResult {
-    const answer = readAnswer(this.#slots, slot, mode, this.#options);
-    return explain ? { ...answer, ...readExplanation(this.#slots, slot, mode, this.#options.shards) } : answer;
   }
 
   #release(slot: number): void {
@@ -286,11 +268,12 @@ export class Dispatcher {
   }
 }
 
-function faultError(fault: number, query: number): ScanneryError {
+function faultError(fault: number, piece: number, isSearch: boolean): ScanneryError {
+  const details = isSearch ? { row: piece } : {};
   if (fault === FAULT_OUT_OF_MEMORY) {
-    return new ScanneryError('SCANNERY_OUT_OF_MEMORY', 'a shard has no room for so many candidates; ask for fewer', {
-      row: query,
-    });
+    const message = 'a shard has no room for so many candidates; ask for fewer';
+    return new ScanneryError('SCANNERY_OUT_OF_MEMORY', message, details);
   }
-  return new ScanneryError('SCANNERY_WORKER_FAILED', 'a worker failed on the query', { row: query });
+  const what = isSearch ? 'the query' : 'vectors that were to be added';
+  return new ScanneryError('SCANNERY_WORKER_FAILED', `a worker failed on ${what}`, details);
 }

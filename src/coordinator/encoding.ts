@@ -1,11 +1,10 @@
 import type { LeafTables, StagedLanes, StagedSegment } from '../protocol/messages.ts';
-import { METRIC_L2 } from '../protocol/shard-layout.ts';
 import { allocate, giveBack } from '../shard/arena.ts';
 import { bindKernels, type KernelSource } from '../shard/kernels/load.ts';
 import { lanesBytes, layLanes, stagedEnd } from '../shard/staged-rows.ts';
 import { Views } from '../shard/views.ts';
 import type { BuildContext } from './build.ts';
-import { anisotropicWeight } from './configure.ts';
+import { lossWeight } from './configure.ts';
 import { allocateLeafTables, encodeScratchBytes, packLeafTables } from './leaf-tables.ts';
 import { type Model, placeModel } from './model.ts';
 import type { Segment, Staging } from './staging.ts';
@@ -63,8 +62,6 @@ export async function encode(
   leafCounts: Int32Array,
   { threads, kernels, options, report }: BuildContext,
 ): Promise<{ minimum: number; range: number }> {
-  const threshold =
-    config.hashing === false || model.metric === METRIC_L2 ? 0 : config.hashing.anisotropicQuantizationThreshold!;
   const { numLeaves, blocks } = model;
   const scratchBytes = encodeScratchBytes(numLeaves, staging.stride, blocks, ROWS_PER_CHUNK, soarLambda !== null);
   let minimum = Number.POSITIVE_INFINITY;
@@ -77,7 +74,10 @@ export async function encode(
         ...{ kind: 'encode', kernels, chunks: Math.ceil(count / ROWS_PER_CHUNK), rowsPerChunk: ROWS_PER_CHUNK },
         ...{ memory, rows, count, stride: staging.stride, model: segment.model, centroids, leafTables, soarLambda },
         ...{ laneMemory, lanes, spilled, leafCounts, codeBytes: Math.ceil(model.blocks / 2) },
-        ...{ weight: anisotropicWeight(staging.dimensions, threshold), hashing: config.hashing !== false },
+        ...{
+          weight: lossWeight(config.hashing, options.metric!, staging.dimensions),
+          hashing: config.hashing !== false,
+        },
         ...{ scratch: allocate(memory, scratchBytes * threads.count), scratchBytes },
       },
       {

@@ -101,26 +101,27 @@ class TextIds implements IdColumn {
 const LEAST_BIGINT = -(2n ** 63n);
 const MOST_BIGINT = 2n ** 64n - 1n;
 
-/** Collects ids as they are given, refuses bad and repeated ones, and keeps them packed. */
-export class IdColumnBuilder {
+/** Packs ids, row after row. */
+export class IdPacker {
   #size = 0;
   #integers: Float64Array<ArrayBuffer> | null = new Float64Array(1024);
   #starts = new Float64Array(1024);
   #bytes = Buffer.alloc(16384);
   #end = 0;
-  readonly #table = new RowTable((row) => this.#hash(row));
 
   get size(): number {
     return this.#size;
   }
 
-  add(id: unknown): void {
-    const row = this.#size;
-    checkId(id, row, 'id');
+  /** Whether all ids so far are numbers; if not, they are kept as text. */
+  get areIntegers(): boolean {
+    return this.#integers !== null;
+  }
+
+  append(id: Id): void {
     if (this.#integers !== null && typeof id !== 'number') this.#becomeText();
-    this.#append(id);
+    this.#put(id);
     this.#size++;
-    this.#insert(row, id);
   }
 
   finish(): IdColumn {
@@ -131,7 +132,28 @@ export class IdColumnBuilder {
     return new TextIds(shared(this.#starts.subarray(0, this.#size + 1)), bytes);
   }
 
-  #append(id: Id): void {
+  /** A hash of a row's id, as it is packed. */
+  hash(row: number): number {
+    if (this.#integers !== null) return hashInteger(this.#integers[row]!);
+    let h = 0x811c9dc5;
+    const end = this.#starts[row + 1]!;
+    for (let i = this.#starts[row]!; i < end; i++) h = Math.imul(h ^ this.#bytes[i]!, 0x01000193);
+    return spread(h);
+  }
+
+  /** Whether two rows have the same id. */
+  same(a: number, b: number): boolean {
+    if (this.#integers !== null) return this.#integers[a] === this.#integers[b];
+    const [startA, endA, startB, endB] = [
+      this.#starts[a]!,
+      this.#starts[a + 1]!,
+      this.#starts[b]!,
+      this.#starts[b + 1]!,
+    ];
+    return this.#bytes.compare(this.#bytes, startA, endA, startB, endB) === 0;
+  }
+
+  #put(id: Id): void {
     const row = this.#size;
     if (this.#integers !== null) {
       if (row === this.#integers.length) this.#integers = grown(this.#integers);
@@ -163,53 +185,50 @@ export class IdColumnBuilder {
   }
 
   #becomeText(): void {
-    const integers = this.#integers!;
-    const size = this.#size;
+    const integers = this.#integers!.subarray(0, this.#size);
     this.#integers = null;
     this.#size = 0;
+    for (const id of integers) this.append(id);
+  }
+}
+
+/** Collects ids as they are given, and refuses bad and repeated ones. */
+export class IdColumnBuilder {
+  readonly #packer = new IdPacker();
+  readonly #table = new RowTable((row) => this.#packer.hash(row));
+
+  get size(): number {
+    return this.#packer.size;
+  }
+
+  add(id: unknown): void {
+    const packer = this.#packer;
+    const row = packer.size;
+    checkId(id, row, 'id');
+    const wereIntegers = packer.areIntegers;
+    packer.append(id);
+    // Packed otherwise, all of them have other hashes.
+    if (packer.areIntegers !== wereIntegers) this.#rehash(row);
+    const hash = packer.hash(row);
+    const earlier = this.#table.find(hash, (other) => packer.same(other, row));
+    if (earlier !== -1) throw duplicateId(row, id, earlier);
+    this.#table.add(row, hash);
+  }
+
+  finish(): IdColumn {
+    return this.#packer.finish();
+  }
+
+  #rehash(count: number): void {
     this.#table.clear();
-    for (let row = 0; row < size; row++) {
-      this.#append(integers[row]!);
-      this.#size++;
-      this.#table.add(row, this.#hash(row));
-    }
+    for (let row = 0; row < count; row++) this.#table.add(row, this.#packer.hash(row));
   }
+}
 
-  #insert(row: number, id: Id): void {
-    const hash = this.#hash(row);
-    const earlier = this.#table.find(hash, (other) => this.#same(other, row));
-    if (earlier === -1) {
-      this.#table.add(row, hash);
-      return;
-    }
-    throw new ScanneryError(
-      'SCANNERY_DUPLICATE_ID',
-      `row ${row} has the id ${show(id)}, which row ${earlier} has already`,
-      {
-        row,
-        value: id,
-      },
-    );
-  }
-
-  #hash(row: number): number {
-    if (this.#integers !== null) return hashInteger(this.#integers[row]!);
-    let h = 0x811c9dc5;
-    const end = this.#starts[row + 1]!;
-    for (let i = this.#starts[row]!; i < end; i++) h = Math.imul(h ^ this.#bytes[i]!, 0x01000193);
-    return spread(h);
-  }
-
-  #same(a: number, b: number): boolean {
-    if (this.#integers !== null) return this.#integers[a] === this.#integers[b];
-    const [startA, endA, startB, endB] = [
-      this.#starts[a]!,
-      this.#starts[a + 1]!,
-      this.#starts[b]!,
-      this.#starts[b + 1]!,
-    ];
-    return this.#bytes.compare(this.#bytes, startA, endA, startB, endB) === 0;
-  }
+/** The error for an id that an earlier row has already. */
+export function duplicateId(row: number, id: Id, earlier: number): ScanneryError {
+  const message = `row ${row} has the id ${show(id)}, which row ${earlier} has already`;
+  return new ScanneryError('SCANNERY_DUPLICATE_ID', message, { row, value: id });
 }
 
 function grown(array: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {

@@ -22,8 +22,16 @@ export function encodeScratchBytes(
   spills: boolean,
 ): number {
   const lanes = lanesBytes(rows, Math.ceil(blocks / 2)) * (spills ? 2 : 1);
-  // Leaves are chosen before codes are, so both use the same scratch.
-  return lanes + Math.max(assignScratchBytes(numLeaves, stride), align(blocks * 132 + 64));
+  return lanes + encoderScratchBytes({ numLeaves, stride, subspaces: blocks });
+}
+
+/** Bytes of scratch for choosing leaves and then, in the same place, codes. */
+export function encoderScratchBytes(shape: {
+  readonly numLeaves: number;
+  readonly stride: number;
+  readonly subspaces: number;
+}): number {
+  return Math.max(assignScratchBytes(shape.numLeaves, shape.stride), align(shape.subspaces * 132 + 64));
 }
 
 /** Room for the packed centroids of up to `numLeaves` leaves. */

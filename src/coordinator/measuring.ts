@@ -28,7 +28,7 @@ export async function measureRecall(index: Measured, options: RecallOptions): Pr
 export async function tuneIndex(index: Measured, options: TuneOptions): Promise<TuneResult> {
   const { data, serving } = index;
   const { signal, targetRecall, onProgress } = options;
-  const k = Math.max(1, Math.min(data.size, options.k ?? data.config.defaults.k));
+  const k = Math.max(1, Math.min(data.rows.live, options.k ?? data.config.defaults.k));
   const source = sampleQueries(data, options);
   const truth = await exactAnswers(index, source, k, signal);
   const { counters } = serving.dispatcher;
@@ -39,8 +39,8 @@ export async function tuneIndex(index: Measured, options: TuneOptions): Promise<
         k,
         truth,
         signal,
-        size: data.size,
-        lanes: data.size * data.lanesPerVector,
+        size: data.rows.live,
+        lanes: data.rows.count * data.lanesPerVector,
         numLeaves: Math.max(1, data.numLeaves),
       },
       reorders: data.config.hashing !== false,
@@ -58,6 +58,14 @@ export async function tuneIndex(index: Measured, options: TuneOptions): Promise<
   return { ...best, k, queries: source.count, frontier };
 }
 
+/** The index with what tuning chose as what its searches use. */
+export function withDefaults(
+  data: IndexData,
+  { k, numLeavesToSearch, numReorderingCandidates }: TuneResult,
+): IndexData {
+  return { ...data, config: { ...data.config, defaults: { k, numLeavesToSearch, numReorderingCandidates } } };
+}
+
 function exactAnswers(
   { data, serving }: Measured,
   source: QuerySource,
@@ -73,7 +81,7 @@ function sampleQueries(data: IndexData, { queries, maxQueries, seed }: RecallOpt
     if (data.config.reordering === false) {
       throw needsVectors('recall is measured against exact search, which');
     }
-    return querySource(data.size === 0 ? [] : perturbedVectors(data, maxQueries!, seed!), data.dimensions);
+    return querySource(data.rows.live === 0 ? [] : perturbedVectors(data, maxQueries!, seed!), data.dimensions);
   }
   const all = querySource(queries, data.dimensions);
   const count = Math.min(all.count, maxQueries!);

@@ -5,6 +5,7 @@ import { damaged } from '../protocol/file-format.ts';
 import { METRICS } from '../protocol/metrics.ts';
 import { MAX_SHARDS, type OpenOptions } from '../protocol/options.ts';
 import {
+  KEPT_WORD,
   RESERVED_BYTES,
   SHARD_COUNT,
   SHARD_DATA_END,
@@ -12,20 +13,22 @@ import {
   SHARD_STRIDE,
   TOP_WORD,
 } from '../protocol/shard-layout.ts';
-import { createMemory } from '../shard/arena.ts';
+import { createMemory, MAX_BYTES } from '../shard/arena.ts';
 import type { KernelSource } from '../shard/kernels/load.ts';
 import type { IndexData } from './build.ts';
 import type { Companion, CompanionName } from './companion.ts';
 import { soarLambdaOf } from './configure.ts';
-import { Deletions } from './deletions.ts';
 import { plainSection, SavedFile } from './files.ts';
 import { generationPath, readCurrent } from './generations.ts';
+import { GrowingIds } from './growing-ids.ts';
 import { type IdKind, openIdColumn } from './id-column.ts';
+import type { Span } from './memory-rows.ts';
+import { Rows } from './rows.ts';
 import { INDEX_FILE, INDEX_KIND, memorySection, SHARD_KIND, shardFile } from './save.ts';
 
 /** What the index file's header says. */
-interface Meta
-  extends Pick<IndexData, 'size' | 'dimensions' | 'stride' | 'metric' | 'config' | 'numLeaves' | 'subspaces'> {
+interface Meta extends Pick<IndexData, 'dimensions' | 'stride' | 'metric' | 'config' | 'numLeaves' | 'subspaces'> {
+  readonly size: number;
   readonly model: number;
   readonly idKind: IdKind;
   readonly shardSizes: readonly number[];
@@ -148,41 +151,71 @@ function checkMeta(file: SavedFile): Meta {
 
 async function readFiles(files: readonly SavedFile[], kernels: KernelSource, options: OpenOptions): Promise<IndexData> {
   const [index, ...shardFiles] = files as [SavedFile, ...SavedFile[]];
-  const { model, idKind, ...meta } = checkMeta(index);
-  const readMemory = async (file: SavedFile): Promise<WebAssembly.Memory> => {
-    const length = file.header.sections[0]?.length;
-    if (length === undefined) throw damaged(file.path, 'its header');
-    const memory = createMemory(length);
-    await file.read(0, memorySection(kernels, memory, RESERVED_BYTES, RESERVED_BYTES + length), readingOf(options));
-    new Int32Array(memory.buffer)[TOP_WORD] = (RESERVED_BYTES + length) | 0;
-    return memory;
-  };
-  const control = await readMemory(index);
-  const modelEnd = new Uint32Array(control.buffer)[TOP_WORD]!;
+  const { size, shardSizes, model, idKind, ...meta } = checkMeta(index);
+  const modelEnd = RESERVED_BYTES + index.header.sections[0]!.length;
+  const control = await readMemory(index, [[RESERVED_BYTES, modelEnd]], kernels, options);
   const parts = await readParts(index, 1, options);
   const deleted = parts.pop()!;
-  const entries = idKind === 'text' ? meta.size + 1 : meta.size;
+  const entries = idKind === 'text' ? size + 1 : size;
   if (parts.length > 0 && parts[0]!.length !== entries * 8) throw damaged(index.path, 'the size of its ids');
   const shards: WebAssembly.Memory[] = [];
   const lanesPerVector = soarLambdaOf(meta.config, meta.numLeaves) === null ? 1 : 2;
+  const spans = shardFiles.map(spansOf);
   for (const [s, file] of shardFiles.entries()) {
-    const memory = await readMemory(file);
+    const memory = await readMemory(file, spans[s]!, kernels, options);
+    // What was added lies behind what the workers take as scratch anew.
+    const words = new Int32Array(memory.buffer);
+    words[KEPT_WORD] = words[TOP_WORD]!;
     const header = new Uint32Array(memory.buffer, RESERVED_BYTES, 16);
-    const end = new Uint32Array(memory.buffer)[TOP_WORD];
-    const sound = file.header.meta.shard === s && header[SHARD_COUNT >>> 2] === meta.shardSizes[s];
+    const end = spans[s]![0]![1];
+    const sound = file.header.meta.shard === s && header[SHARD_COUNT >>> 2] === shardSizes[s];
     if (header[SHARD_LANES_PER_VECTOR >>> 2] !== lanesPerVector) throw damaged(file.path, 'its shard header');
-    if (!sound || header[SHARD_STRIDE >>> 2] !== meta.stride || header[SHARD_DATA_END >>> 2] !== end) {
+    if (!sound || header[SHARD_STRIDE >>> 2] !== meta.stride || header[SHARD_DATA_END >>> 2]! > end) {
       throw damaged(file.path, 'its shard header');
     }
     shards.push(memory);
   }
-  const deletions = new Deletions(shards);
-  const rows = new Uint32Array(deleted.buffer, 0, Math.floor(deleted.length / 4));
-  if (rows.byteLength !== deleted.length || !(await deletions.restore(rows))) {
+  const rows = new Rows(shards, spans);
+  const list = new Uint32Array(deleted.buffer, 0, Math.floor(deleted.length / 4));
+  if (list.byteLength !== deleted.length || !(await rows.restore(list))) {
     throw damaged(index.path, 'its list of deleted rows');
   }
-  const ids = openIdColumn(idKind, meta.size, parts);
-  return { ...meta, lanesPerVector, model, control, modelEnd, shards, ids, deletions };
+  const ids = new GrowingIds(openIdColumn(idKind, size, parts));
+  return { ...meta, lanesPerVector, model, control, modelEnd, shards, ids, rows };
+}
+
+/** What a shard file's header says of where its sections belong. */
+function spansOf(file: SavedFile): readonly Span[] {
+  const { spans } = file.header.meta as { spans?: readonly Span[] };
+  let end = 0;
+  const sound =
+    Array.isArray(spans) &&
+    spans.length > 0 &&
+    spans.length === file.header.sections.length &&
+    spans[0]![0] === RESERVED_BYTES &&
+    spans.every((span, i) => {
+      const follows = Number.isSafeInteger(span?.[0]) && span[0] >= end && span[1] <= MAX_BYTES;
+      end = span?.[1];
+      return follows && end - span[0] === file.header.sections[i]!.length;
+    });
+  if (!sound) throw damaged(file.path, 'its header');
+  return spans;
+}
+
+/** Reads a memory, whose sections belong to these places. */
+async function readMemory(
+  file: SavedFile,
+  spans: readonly Span[],
+  kernels: KernelSource,
+  options: OpenOptions,
+): Promise<WebAssembly.Memory> {
+  const end = spans.at(-1)![1];
+  const memory = createMemory(end - RESERVED_BYTES);
+  for (const [i, [from, to]] of spans.entries()) {
+    await file.read(i, memorySection(kernels, memory, from, to), readingOf(options));
+  }
+  new Int32Array(memory.buffer)[TOP_WORD] = end | 0;
+  return memory;
 }
 
 /** The sections of a file from one on, each in shared memory of its own. */

@@ -1,8 +1,10 @@
 import { type BuildOptions, type OpenOptions, resolveOpenOptions } from '../protocol/options.ts';
 import { chooseTier, type KernelSource, loadKernels } from '../shard/kernels/load.ts';
 import { buildIndex, type IndexData } from './build.ts';
+import type { CompanionName, OpenedWith } from './companion.ts';
 import { Contents } from './contents.ts';
 import { ingest } from './ingest.ts';
+import { openIndexAndCompanion } from './open.ts';
 import { Serving } from './serving.ts';
 import { defaultThreads, Threads, throwIfAborted } from './threads.ts';
 
@@ -52,6 +54,21 @@ export async function openParts(
   return startParts(threads, kernels, resolved.maxInFlight!, () => read(kernels, resolved));
 }
 
+/** As `openParts`, with the companion that was saved beside the index. */
+export async function openPartsWith(
+  directory: string,
+  options: OpenOptions,
+  companion: CompanionName,
+): Promise<Omit<OpenedWith, 'index'> & { index: Parts }> {
+  let beside: Omit<OpenedWith, 'index'>;
+  const index = await openParts(options, async (kernels, resolved) => {
+    const { data, ...rest } = await openIndexAndCompanion(directory, kernels, resolved, companion);
+    beside = rest;
+    return data;
+  });
+  return { index, ...beside! };
+}
+
 /** Starts serving what `make` makes; if either fails, the threads are ended. */
 async function startParts(
   threads: Threads,
@@ -62,7 +79,7 @@ async function startParts(
   try {
     const data = await make();
     const serving = await Serving.start(data, threads, kernels, maxInFlight);
-    return { data, contents: new Contents(data), serving, threads, kernels };
+    return { data, contents: new Contents({ data, serving, kernels }), serving, threads, kernels };
   } catch (error) {
     await threads.destroy();
     throw error;

@@ -1,6 +1,7 @@
 import { MODE_EXACT, MODE_HASHED } from '../protocol/control-layout.ts';
 import { ScanneryError } from '../protocol/errors.ts';
 import { resolveSearchOptions, type SearchOptions } from '../protocol/options.ts';
+import { NOTHING_EXPLAINED } from './answers.ts';
 import { type IndexData, searchMode } from './build.ts';
 import { type QuerySource, writeQuery } from './call.ts';
 import type { Serving } from './serving.ts';
@@ -22,7 +23,7 @@ export function readRequest(
 
 /** Fills in what the options leave open, and keeps them within what there is. */
 export function chooseRequest(data: IndexData, given: Readonly<SearchOptions>): Request {
-  const { size, numLeaves, config, lanesPerVector } = data;
+  const { rows, numLeaves, config, lanesPerVector } = data;
   const { defaults } = config;
   const mode = searchMode(data, given.exact === true);
   if (mode === MODE_EXACT && config.reordering === false) {
@@ -32,17 +33,17 @@ export function chooseRequest(data: IndexData, given: Readonly<SearchOptions>): 
       { option: 'exact', value: true },
     );
   }
-  const k = Math.min(given.k ?? defaults.k, Math.max(1, size));
+  const k = Math.min(given.k ?? defaults.k, Math.max(1, rows.count));
   // A spilled vector can be found twice; k different ones are needed.
   const least = mode === MODE_EXACT ? k : k * lanesPerVector;
   const candidates = given.numReorderingCandidates ?? defaults.numReorderingCandidates;
   return {
     mode,
     k,
-    limit: mode === MODE_HASHED ? Math.max(least, Math.min(candidates, size * lanesPerVector)) : least,
+    limit: mode === MODE_HASHED ? Math.max(least, Math.min(candidates, rows.count * lanesPerVector)) : least,
     numLeavesToSearch:
       mode === MODE_EXACT ? 0 : Math.min(numLeaves, given.numLeavesToSearch ?? defaults.numLeavesToSearch),
-    epoch: data.deletions.epoch,
+    snapshot: rows.snapshot,
   };
 }
 
@@ -54,12 +55,15 @@ export function runRequest(
   request: Request,
   signal: AbortSignal | undefined,
 ): Promise<SearchResult[]> {
-  if (data.size > 0) return serving.run(source, request, signal);
+  if (data.rows.count > 0) return serving.search(source, request, signal);
   // Nothing to search, but a bad query is still an error.
   const { dimensions, stride, metric } = data;
   const scratch = new Float32Array(stride);
   const shape = { dimensions, stride, normalise: metric === 'cosine' };
-  for (let i = 0; i < source.count; i++)
+  for (let i = 0; i < source.count; i++) {
     writeQuery(source.row(i), source.count === 1 ? undefined : i, shape, scratch, 0);
-  return Promise.resolve(Array.from({ length: source.count }, () => ({ ids: [], scores: new Float32Array(0) })));
+  }
+  const told = request.explain === true ? NOTHING_EXPLAINED : {};
+  const nothing = (): SearchResult => ({ ids: [], scores: new Float32Array(0), ...told });
+  return Promise.resolve(Array.from({ length: source.count }, nothing));
 }

@@ -22,6 +22,18 @@ export class RowTable {
     return -1;
   }
 
+  /** Puts a row in the place of one of the same hash that `isStale` says yes to, or adds it. */
+  put(row: number, hash: number, isStale: (row: number) => boolean): void {
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    for (let i = hash & mask; slots[i] !== 0; i = (i + 1) & mask) {
+      if (!isStale(slots[i]! - 1)) continue;
+      slots[i] = row + 1;
+      return;
+    }
+    this.add(row, hash);
+  }
+
   add(row: number, hash: number): void {
     if (2 * (this.#size + 1) > this.#slots.length) {
       const before = this.#slots;

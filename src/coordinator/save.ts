@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { text } from '../protocol/check.ts';
-import { RESERVED_BYTES, SHARD_DATA_END } from '../protocol/shard-layout.ts';
+import { RESERVED_BYTES } from '../protocol/shard-layout.ts';
 import { bindKernels, type KernelSource } from '../shard/kernels/load.ts';
 import type { IndexData } from './build.ts';
 import type { Companion } from './companion.ts';
@@ -30,9 +30,10 @@ export async function saveIndex(
   kernels: KernelSource,
   companion?: Companion,
 ): Promise<void> {
-  const { size, dimensions, stride, metric, config, numLeaves, subspaces, model, ids, shardSizes, numShards } = data;
-  const { rows } = data.deletions;
-  const deleted = new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength);
+  const { dimensions, stride, metric, config, numLeaves, subspaces, model, rows, numShards } = data;
+  const { count: size, sizes: shardSizes, deleted } = rows;
+  const deletedBytes = new Uint8Array(deleted.buffer, deleted.byteOffset, deleted.byteLength);
+  const ids = await data.ids.packed(size);
   await replaceCurrent(text(directory, 'directory'), async (folder) => {
     await writeFile(
       join(folder, INDEX_FILE),
@@ -54,13 +55,13 @@ export async function saveIndex(
       },
       [
         memorySection(kernels, data.control, RESERVED_BYTES, data.modelEnd),
-        ...[...ids.parts(), deleted].map(plainSection),
+        ...[...ids.parts(), deletedBytes].map(plainSection),
       ],
     );
     for (const [s, memory] of data.shards.entries()) {
-      const end = new Uint32Array(memory.buffer)[(RESERVED_BYTES + SHARD_DATA_END) >>> 2]!;
-      const section = memorySection(kernels, memory, RESERVED_BYTES, end);
-      await writeFile(join(folder, shardFile(s)), SHARD_KIND, { shard: s, size: shardSizes[s]! }, [section]);
+      const { spans } = rows.memories[s]!;
+      const sections = spans.map(([start, end]) => memorySection(kernels, memory, start, end));
+      await writeFile(join(folder, shardFile(s)), SHARD_KIND, { shard: s, size: shardSizes[s]!, spans }, sections);
     }
     if (companion !== undefined) await writeCompanion(folder, companion);
   });

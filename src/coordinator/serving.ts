@@ -14,9 +14,11 @@ import type { UnitPlan } from '../protocol/messages.ts';
 import { KEPT_WORD, RESERVED_BYTES, SHARD_DATA_END, TOP_WORD } from '../protocol/shard-layout.ts';
 import type { KernelSource } from '../shard/kernels/load.ts';
 import type { IndexData } from './build.ts';
+import type { QuerySource, Work } from './call.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { kernelMetric } from './model.ts';
-import { layOutControl, Slots } from './slots.ts';
+import { type SearchedIndex, SearchWork } from './search-work.ts';
+import { layOutControl, type Request, Slots } from './slots.ts';
 import type { Threads } from './threads.ts';
 import type { SearchResult } from './types.ts';
 import { planUnits } from './units.ts';
@@ -33,6 +35,7 @@ export class Serving {
   readonly #kernels: KernelSource;
   readonly #slots: Slots;
   readonly #spareCore: boolean;
+  readonly #searched: SearchedIndex;
   #recovery: Promise<void> | null = null;
   #failure: ScanneryError | null = null;
   #stopped = false;
@@ -45,16 +48,9 @@ export class Serving {
     this.plan = planUnits(data);
     const layout = layOutControl(data.control, data.model, data, maxInFlight, threads.count);
     this.#slots = new Slots(data.control, layout, data, this.plan);
-    this.dispatcher = new Dispatcher(this.#slots, {
-      ...{ dimensions: data.dimensions, stride: data.stride, normalise: data.metric === 'cosine' },
-      ...{
-        kernelMetric: kernelMetric(data.metric),
-        ids: data.ids,
-        spareCore: this.#spareCore,
-        shards: data.numShards,
-        threads: threads.count,
-      },
-    });
+    const shape = { dimensions: data.dimensions, stride: data.stride, normalise: data.metric === 'cosine' };
+    this.#searched = { ...shape, kernelMetric: kernelMetric(data.metric), ids: data.ids, shards: data.numShards };
+    this.dispatcher = new Dispatcher(this.#slots, { spareCore: this.#spareCore, threads: threads.count });
   }
 
   static async start(data: IndexData, threads: Threads, kernels: KernelSource, maxInFlight: number): Promise<Serving> {
@@ -73,8 +69,16 @@ export class Serving {
     return this.#failure;
   }
 
-  run(...call: Parameters<Dispatcher['run']>): Promise<SearchResult[]> {
-    return this.#failure === null ? this.dispatcher.run(...call) : Promise.reject(this.#failure);
+  search(source: QuerySource, request: Request, signal: AbortSignal | undefined): Promise<SearchResult[]> {
+    return this.run(new SearchWork(source, request, this.#searched), signal);
+  }
+
+  run<T>(work: Work<T>, signal: AbortSignal | undefined): Promise<T[]> {
+    return this.#failure === null ? this.dispatcher.run(work, signal) : Promise.reject(this.#failure);
+  }
+
+  get threadCount(): number {
+    return this.#threads.count;
   }
 
   /** Waits for the calls in flight, then ends the threads. */

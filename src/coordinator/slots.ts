@@ -1,6 +1,7 @@
 import {
   type ControlLayout,
   LIST_HEADER_BYTES,
+  MODE_ENCODE,
   QUEUE_TAIL,
   SLEEPERS,
   SLOT_ALONE,
@@ -24,6 +25,7 @@ import {
   SLOT_QUEUED,
   SLOT_REMAINING,
   SLOT_RESULT_COUNT,
+  SLOT_ROWS,
   SLOT_STATE,
   SLOT_TABLES,
   SLOT_WORDS,
@@ -31,9 +33,12 @@ import {
 import type { UnitPlan } from '../protocol/messages.ts';
 import { LEAF_ENTRY_BYTES, ROUTE_BUCKETS, ROUTE_LANES, TABLES_HEADER_BYTES } from '../protocol/shard-layout.ts';
 import { align, allocate } from '../shard/arena.ts';
+import { layEncodedRows, type StoredForm } from '../shard/encoded-rows.ts';
 import { duplicatesEntries } from '../shard/shard-scratch.ts';
 import { Views } from '../shard/views.ts';
 import { type Extent, Extents } from './extents.ts';
+import { encoderScratchBytes } from './leaf-tables.ts';
+import type { Rows, Snapshot } from './rows.ts';
 
 /** What the slots need to know of the index they serve. */
 export interface ServedShape {
@@ -41,9 +46,9 @@ export interface ServedShape {
   readonly stride: number;
   readonly subspaces: number;
   readonly numLeaves: number;
-  readonly shardSizes: readonly number[];
   readonly numShards: number;
   readonly lanesPerVector: number;
+  readonly rows: Pick<Rows, 'sizes'>;
 }
 
 /** A request with every choice made. */
@@ -52,8 +57,7 @@ export interface Request {
   readonly k: number;
   readonly limit: number;
   readonly numLeavesToSearch: number;
-  /** Writes up to this epoch are seen. */
-  readonly epoch: number;
+  readonly snapshot: Snapshot;
   /** Whether the answer comes with an account of how it was found. */
   readonly explain?: boolean;
 }
@@ -82,7 +86,9 @@ export function layOutControl(
 ): ControlLayout {
   const queueCapacity = 2 ** Math.ceil(Math.log2(2 * numSlots * shape.numShards));
   const routeBytes = shape.stride * 2 + (shape.numLeaves + ROUTE_LANES) * 4 + ROUTE_BUCKETS * 4 + shape.numLeaves * 8;
-  const scratchBytes = align(64 + shape.stride * 4 + Math.max(routeBytes, shape.subspaces * 64) + 64);
+  const prepareBytes = shape.stride * 4 + Math.max(routeBytes, shape.subspaces * 64) + 64;
+  // Pages that no vector is encoded in are never touched.
+  const scratchBytes = align(64 + Math.max(prepareBytes, encoderScratchBytes(shape)));
   return {
     model,
     queue: allocate(memory, queueCapacity * 4),
@@ -104,14 +110,14 @@ export class Slots {
   readonly #free: number[];
   readonly #extentOf: (Extent | undefined)[];
   readonly #tablesBytes: number;
-  readonly #unitSizes: readonly number[];
+  readonly #memoryOf: readonly number[];
 
   constructor(memory: WebAssembly.Memory, layout: ControlLayout, shape: ServedShape, { units }: UnitPlan) {
     this.layout = layout;
     this.#views = new Views(memory);
     this.#extents = new Extents(memory);
     this.#shape = shape;
-    this.#unitSizes = units.map((unit) => shape.shardSizes[unit.memory]!);
+    this.#memoryOf = units.map(({ memory }) => memory);
     this.#free = Array.from({ length: layout.numSlots }, (_, i) => layout.numSlots - 1 - i);
     this.#extentOf = new Array(layout.numSlots);
     this.#tablesBytes = align(TABLES_HEADER_BYTES + shape.stride * 4 + shape.subspaces * 16);
@@ -136,20 +142,57 @@ export class Slots {
 
   /** Takes a free slot, with memory for the request; returns it, or throws SCANNERY_OUT_OF_MEMORY with nothing taken. */
   take(request: Request): number {
-    const { lanesPerVector } = this.#shape;
-    const sizes = this.#unitSizes;
+    const { lanesPerVector, rows } = this.#shape;
     const leavesBytes = align(request.numLeavesToSearch * LEAF_ENTRY_BYTES);
+    const { sizes } = rows;
     let listCapacity = 0;
     let merged = 0;
-    for (const size of sizes) {
-      const held = Math.min(size * lanesPerVector, request.limit);
+    for (const memory of this.#memoryOf) {
+      const held = Math.min(sizes[memory]! * lanesPerVector, request.limit);
       listCapacity = Math.max(listCapacity, held);
       merged += held;
     }
-    const listBytes = align(LIST_HEADER_BYTES + listCapacity * 16);
+    const listsBytes = align(LIST_HEADER_BYTES + listCapacity * 16) * this.#memoryOf.length;
     // To find vectors that were found twice takes a table, behind the merged keys.
     const duplicates = lanesPerVector > 1 ? duplicatesEntries(merged) * 4 : 0;
-    const bytes = this.#tablesBytes + leavesBytes + listBytes * sizes.length + align(merged * 8) + duplicates;
+    const bytes = this.#tablesBytes + leavesBytes + listsBytes + align(merged * 8) + duplicates;
+    const [slot, tables] = this.#claim(bytes);
+    const { i32 } = this.#views.refresh();
+    const h = this.header(slot);
+    i32[h + SLOT_MODE] = request.mode;
+    i32[h + SLOT_K] = request.k;
+    i32[h + SLOT_LIMIT] = request.limit;
+    i32[h + SLOT_EPOCH] = request.snapshot.epoch;
+    i32[h + SLOT_ROWS] = request.snapshot.rows;
+    i32[h + SLOT_LEAVES_TO_SEARCH] = request.numLeavesToSearch;
+    const leaves = tables + this.#tablesBytes;
+    i32[h + SLOT_LEAVES] = leaves;
+    i32[h + SLOT_LISTS] = leaves + leavesBytes;
+    i32[h + SLOT_LIST_BYTES] = listsBytes / this.#memoryOf.length;
+    const mergedAt = leaves + leavesBytes + listsBytes;
+    i32[h + SLOT_MERGED] = mergedAt;
+    i32[h + SLOT_DUPLICATES] = mergedAt + align(merged * 8);
+    // What each shard did shows only when each is scanned by itself.
+    this.reset(slot, request.explain === true);
+    return slot;
+  }
+
+  /** Takes a free slot for `count` vectors that are to be encoded; the vectors go to `queryAt`. Throws as `take` does. */
+  takeToEncode(count: number, form: StoredForm): number {
+    const rowsBytes = align(TABLES_HEADER_BYTES + count * form.stride * 4);
+    const { end } = layEncodedRows(rowsBytes, TABLES_HEADER_BYTES, count, form);
+    const [slot, tables] = this.#claim(end);
+    const { i32 } = this.#views.refresh();
+    const h = this.header(slot);
+    i32[h + SLOT_MODE] = MODE_ENCODE;
+    i32[h + SLOT_K] = count;
+    i32[h + SLOT_MERGED] = tables + rowsBytes;
+    this.reset(slot, false);
+    return slot;
+  }
+
+  /** Takes a free slot, with that many bytes; returns it, and the pointer to them. */
+  #claim(bytes: number): [slot: number, pointer: number] {
     const slot = this.#free[this.#free.length - 1]!;
     let extent = this.#extentOf[slot];
     if (extent === undefined || extent.bytes < bytes) {
@@ -160,24 +203,9 @@ export class Slots {
     }
     this.#free.pop();
     const { i32 } = this.#views.refresh();
-    const h = this.header(slot);
-    i32[h + SLOT_CANCELLED] = 0;
-    i32[h + SLOT_MODE] = request.mode;
-    i32[h + SLOT_K] = request.k;
-    i32[h + SLOT_LIMIT] = request.limit;
-    i32[h + SLOT_EPOCH] = request.epoch;
-    i32[h + SLOT_LEAVES_TO_SEARCH] = request.numLeavesToSearch;
-    const leaves = extent.pointer + this.#tablesBytes;
-    i32[h + SLOT_TABLES] = extent.pointer;
-    i32[h + SLOT_LEAVES] = leaves;
-    i32[h + SLOT_LISTS] = leaves + leavesBytes;
-    i32[h + SLOT_LIST_BYTES] = listBytes;
-    const mergedAt = leaves + leavesBytes + listBytes * sizes.length;
-    i32[h + SLOT_MERGED] = mergedAt;
-    i32[h + SLOT_DUPLICATES] = mergedAt + align(merged * 8);
-    // What each shard did shows only when each is scanned by itself.
-    this.reset(slot, request.explain === true);
-    return slot;
+    i32[this.header(slot) + SLOT_CANCELLED] = 0;
+    i32[this.header(slot) + SLOT_TABLES] = extent.pointer;
+    return [slot, extent.pointer];
   }
 
   /** Back to before any worker touched it; `alone`: the next one works on nothing else beside it. */

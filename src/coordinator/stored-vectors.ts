@@ -16,23 +16,22 @@ import type { IndexData } from './build.ts';
 const NOISE = 0.5;
 
 /**
- * Made-up queries: stored vectors, sampled, each moved by normal noise of half its length. f32 [count x dimensions]
+ * Made-up queries: stored vectors, deleted ones too, sampled, each moved by normal noise of half its length. f32 [count x dimensions]
  */
 export function perturbedVectors(data: IndexData, count: number, seed: number): Float32Array {
-  const { dimensions, shards, shardSizes, size } = data;
+  const { dimensions, shards, rows } = data;
   const random = new Random(seed);
   const readers = shards.map((memory) => vectorReader(memory, dimensions));
-  const out = new Float32Array(count * dimensions);
-  for (const [i, chosen] of random.sample(size, Math.min(count, size)).entries()) {
-    let shard = 0;
-    let local = chosen;
-    while (local >= shardSizes[shard]!) local -= shardSizes[shard++]!;
+  const chosen = random.sample(rows.count, Math.min(count, rows.count));
+  const out = new Float32Array(chosen.length * dimensions);
+  for (const [i, row] of chosen.entries()) {
+    const { memory, local } = rows.placeOf(row)!;
     const query = out.subarray(i * dimensions, (i + 1) * dimensions);
-    readers[shard]!(local, query);
+    readers[memory]!(local, query);
     const deviation = (NOISE * Math.hypot(...query)) / Math.sqrt(dimensions);
     for (let j = 0; j < dimensions; j++) query[j]! += deviation * normal(random);
   }
-  return out.subarray(0, Math.min(count, size) * dimensions);
+  return out;
 }
 
 /** The error of a call that an index without stored vectors cannot serve; `what` is the subject of its message. */
@@ -46,14 +45,15 @@ export type VectorReader = (local: number, out: Float32Array) => void;
 
 /** Reads stored vectors of a shard's memory. */
 export function vectorReader(memory: WebAssembly.Memory, dimensions: number): VectorReader {
-  const { u32, f32, u16, i8 } = new Views(memory);
-  const header = (word: number): number => u32[(RESERVED_BYTES + word) >>> 2]!;
+  const views = new Views(memory);
+  const header = (word: number): number => views.u32[(RESERVED_BYTES + word) >>> 2]!;
   const codec = header(SHARD_CODEC);
   const shift = header(SHARD_CHUNK_SHIFT);
   const perChunk = 2 ** shift;
   const bits = new Uint32Array(1);
   const float = new Float32Array(bits.buffer);
   return (local, out) => {
+    const { u32, f32, u16, i8 } = views.refresh();
     const chunk = u32[(header(SHARD_CHUNKS) >>> 2) + (local >>> shift)]!;
     const slot = local & (perChunk - 1);
     const scales = chunk + perChunk * 4;

@@ -22,6 +22,22 @@ export interface DeleteResult {
   readonly unknown: number;
 }
 
+/** Vectors to be added, or to take the place of those with the same ids. */
+export interface UpsertInput {
+  /** Row-major numbers [n x dimensions], or one array per vector. They must stay as they are until the promise settles. */
+  readonly vectors: VectorsInput;
+  /** One per vector, none twice: strings, safe integers or 64-bit bigints; an array or typed array. */
+  readonly ids: ArrayLike<Id>;
+}
+
+/** What became of vectors that were upserted. */
+export interface UpsertResult {
+  /** Vectors whose ids were not in the index. */
+  readonly inserted: number;
+  /** Vectors that took the place of others. */
+  readonly updated: number;
+}
+
 /** A vector as the index holds it: of length 1 under cosine, and rounded where it is stored as int8 or bfloat16. */
 export interface StoredVector {
   readonly id: Id;

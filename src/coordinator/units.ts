@@ -8,13 +8,10 @@ import { dealLeaves, evenStarts } from './dealing.ts';
  * Splits a query's work into one unit per shard. With a tree the shards that fit one memory share it, and a unit is some of its
  * leaves, dealt as whole leaves are dealt to memories; exact scans split its rows. Otherwise each shard has a memory of its own.
  */
-export function planUnits({ shards, shardSizes, numShards, numLeaves, config }: IndexData): UnitPlan {
+export function planUnits({ shards, numShards, numLeaves, config }: IndexData): UnitPlan {
   const starts = evenStarts(numShards, shards.length);
   const unitsOf = shards.map((_, m) => Array.from({ length: starts[m + 1]! - starts[m]! }, (__, i) => starts[m]! + i));
-  const units = unitsOf.flatMap((own, memory) => {
-    const rows = evenStarts(shardSizes[memory]!, own.length);
-    return own.map((_, i) => ({ memory, first: rows[i]!, count: rows[i + 1]! - rows[i]! }));
-  });
+  const units = unitsOf.flatMap((own, memory) => own.map((_, part) => ({ memory, part, parts: own.length })));
   if (config.tree === false || numShards === shards.length) return { units, unitsOf, leafUnits: null };
   const leafUnits = new Int32Array(new SharedArrayBuffer(shards.length * numLeaves * 4));
   for (const [m, memory] of shards.entries()) {

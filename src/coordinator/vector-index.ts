@@ -13,12 +13,12 @@ import {
   type TuneOptions,
   type WriteOptions,
 } from '../protocol/options.ts';
-import { NOTHING_EXPLAINED } from './answers.ts';
-import type { Companion, OpenedWith, OpenIndexWith, SaveIndexWith } from './companion.ts';
+import type { Companion, OpenIndexWith, SaveIndexWith } from './companion.ts';
+import type { Contents } from './contents.ts';
 import { isVector, querySource } from './inputs.ts';
-import { measureRecall, tuneIndex } from './measuring.ts';
-import { openIndex, openIndexAndCompanion } from './open.ts';
-import { buildParts, openParts, type Parts } from './parts.ts';
+import { measureRecall, tuneIndex, withDefaults } from './measuring.ts';
+import { openIndex } from './open.ts';
+import { buildParts, openParts, openPartsWith, type Parts } from './parts.ts';
 import { readRequest, runRequest } from './requests.ts';
 import { saveIndex } from './save.ts';
 import { describe } from './stats.ts';
@@ -33,20 +33,14 @@ import type {
   SearchResult,
   StoredVector,
   TuneResult,
+  UpsertInput,
+  UpsertResult,
   VectorChunk,
 } from './types.ts';
 
 // For src/recommender alone, which saves an index as a part of more. Neither is among the public names: the class assigns them
 // where its private members are in reach.
-
-/** `Index.save`, and a companion in the same generation of the directory. */
 export let saveIndexWith: SaveIndexWith;
-
-/**
- * `Index.open`, and the companion that was saved with that index.
- *
- * @throws {ScanneryError} as `Index.open` does; SCANNERY_NOT_FOUND also when the index was saved without such a companion
- */
 export let openIndexWith: OpenIndexWith;
 
 /** A vector index: shards in worker threads, searched together. Made by `Index.build` or `Index.open`. */
@@ -62,13 +56,8 @@ export class Index {
   static {
     saveIndexWith = (index, directory, companion) => index.#save(directory, companion);
     openIndexWith = async (directory, options, name, kind) => {
-      let beside: Omit<OpenedWith, 'index'>;
-      const parts = await openParts(options, async (kernels, resolved) => {
-        const { data, ...rest } = await openIndexAndCompanion(directory, kernels, resolved, { name, kind });
-        beside = rest;
-        return data;
-      });
-      return { index: new Index(parts), ...beside! };
+      const { index, ...beside } = await openPartsWith(directory, options, { name, kind });
+      return { index: new Index(index), ...beside };
     };
   }
 
@@ -128,10 +117,7 @@ export class Index {
    *   SCANNERY_OUT_OF_MEMORY, SCANNERY_WORKER_FAILED
    */
   async search(query: Query, options?: SearchOptions): Promise<SearchResult> {
-    const { request, signal, parts } = this.#prepare(options);
-    if (!isVector(query)) throw invalid('query', query, 'an array or typed array of numbers');
-    const [result] = await runRequest(parts.data, parts.serving, { count: 1, row: () => query }, request, signal);
-    return result!;
+    return this.#searchOne(query, options, false);
   }
 
   /**
@@ -152,11 +138,7 @@ export class Index {
    * @throws {ScanneryError} as `search`
    */
   async explain(query: Query, options?: SearchOptions): Promise<Explanation> {
-    const { request, signal, parts } = this.#prepare(options);
-    if (!isVector(query)) throw invalid('query', query, 'an array or typed array of numbers');
-    const source = { count: 1, row: () => query };
-    const [result] = await runRequest(parts.data, parts.serving, source, { ...request, explain: true }, signal);
-    return parts.data.size > 0 ? (result as Explanation) : { ...result!, ...NOTHING_EXPLAINED };
+    return (await this.#searchOne(query, options, true)) as Explanation;
   }
 
   /**
@@ -181,9 +163,7 @@ export class Index {
     throwIfAborted(resolved.signal);
     const result = await tuneIndex(this.#open(), resolved);
     const parts = this.#open();
-    const { k, numLeavesToSearch, numReorderingCandidates } = result;
-    const config = { ...parts.data.config, defaults: { k, numLeavesToSearch, numReorderingCandidates } };
-    this.#parts = { ...parts, data: { ...parts.data, config } };
+    this.#parts = { ...parts, data: withDefaults(parts.data, result) };
     return result;
   }
 
@@ -203,6 +183,22 @@ export class Index {
   }
 
   /**
+   * Adds vectors; one whose id the index has takes the place of the other. Every search that begins after the promise resolves sees
+   * all of them, one that is under way sees none; none ever sees both vectors of an id. Searches never wait for it. Vectors are
+   * assigned to the leaves there are and hashed by the codebooks there are: build anew when they become very different.
+   *
+   * @param input vectors [n x dimensions] and their ids
+   * @param options.signal ends the call with SCANNERY_ABORTED if it has not begun: writes and saves take their turns
+   * @throws {ScanneryError} SCANNERY_INVALID_VECTOR, SCANNERY_INVALID_ID and SCANNERY_DUPLICATE_ID with the row,
+   *   SCANNERY_INVALID_OPTION, SCANNERY_ABORTED, SCANNERY_CLOSED, SCANNERY_OUT_OF_MEMORY, SCANNERY_WORKER_FAILED; then nothing
+   *   has changed
+   */
+  async upsert(input: UpsertInput, options?: WriteOptions): Promise<UpsertResult> {
+    const { contents, signal } = this.#prepareWrite(options);
+    return contents.upsert(input, signal);
+  }
+
+  /**
    * Deletes vectors. Every search that begins after the promise resolves finds none of them; one that is under way answers as if
    * they were there. Searches never wait for it. Their room is not used again before the vectors are built into another index.
    *
@@ -212,9 +208,7 @@ export class Index {
    *   SCANNERY_OUT_OF_MEMORY; then nothing is deleted
    */
   async delete(ids: ArrayLike<Id>, options?: WriteOptions): Promise<DeleteResult> {
-    const { contents } = this.#open();
-    const { signal } = options === undefined ? {} : resolveWriteOptions(options);
-    throwIfAborted(signal);
+    const { contents, signal } = this.#prepareWrite(options);
     return contents.delete(ids, signal);
   }
 
@@ -280,6 +274,21 @@ export class Index {
   #open(): Parts {
     if (this.#closing === null && this.#parts !== null) return this.#parts;
     throw new ScanneryError('SCANNERY_CLOSED', 'the index is closed');
+  }
+
+  async #searchOne(query: Query, options: SearchOptions | undefined, explain: boolean): Promise<SearchResult> {
+    const { request, signal, parts } = this.#prepare(options);
+    if (!isVector(query)) throw invalid('query', query, 'an array or typed array of numbers');
+    const source = { count: 1, row: () => query };
+    const [result] = await runRequest(parts.data, parts.serving, source, { ...request, explain }, signal);
+    return result!;
+  }
+
+  #prepareWrite(options: WriteOptions | undefined): { contents: Contents; signal: AbortSignal | undefined } {
+    const { contents } = this.#open();
+    const { signal } = options === undefined ? {} : resolveWriteOptions(options);
+    throwIfAborted(signal);
+    return { contents, signal };
   }
 
   #prepare(options: SearchOptions | undefined): ReturnType<typeof readRequest> & { parts: Parts } {

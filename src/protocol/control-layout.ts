@@ -17,6 +17,16 @@ export const WORKER_THREADS = 112; // .. 112 + MAX_THREADS
 /** Per worker: 1 + the slot it works on, else 0. */
 export const WORKER_SLOTS = 176; // .. 176 + MAX_THREADS; ends at byte 960, below RESERVED_BYTES
 export const MAX_THREADS = 64;
+/** Pointer to what encoding needs (ENCODER_*), written by the caller's thread before the first vector is added. */
+export const ENCODER = 240;
+
+/** What encoding needs beside the model: the centroids as assignment takes them, and how vectors were encoded in the build. */
+export const ENCODER_CENTROIDS = 0; // pointer: f32 [numLeaves x stride], not centred
+export const ENCODER_PANELS = 4; // pointers to what packCentroids makes of them
+export const ENCODER_OFFSETS = 8;
+export const ENCODER_LAMBDA = 12; // f32: SOAR's lambda; only with two lanes per vector
+export const ENCODER_WEIGHT = 16; // f32: eta - 1 of the score-aware loss
+export const ENCODER_BYTES = 64;
 
 /** A request slot's header, in words. */
 export const SLOT_WORDS = 32;
@@ -40,7 +50,8 @@ export const SLOT_MERGED = 16; // pointer: keys of the merge, shards x limit; th
 export const SLOT_PREPARE_MICROS = 17; // of SLOT_MICROS, those that preparing took
 export const SLOT_DUPLICATES = 19; // pointer: table of dropDuplicates, behind the merged keys; only with spilled vectors
 export const SLOT_ALONE = 20; // 1: scanned unit by unit and with no other: a thread has died with it, or its units are to be told apart
-export const SLOT_EPOCH = 21; // writes up to this epoch are seen
+export const SLOT_EPOCH = 21; // deletions up to this epoch are seen
+export const SLOT_ROWS = 22; // rows below this one are seen
 export const SLOT_FIRST_UNIT = 18; // unit that comes first, the others in turn: the one with the best leaf
 
 export const SLOT_FREE = 0;
@@ -57,6 +68,7 @@ export const MODE_EXACT = 0; // every stored vector is scored
 export const MODE_LEAVES = 1; // every stored vector of the chosen leaves is scored
 export const MODE_HASHED = 2; // codes are scanned, the best candidates rescored from the stored vectors
 export const MODE_CODES = 3; // codes are scanned, their approximate scores are the answer
+export const MODE_ENCODE = 4; // no search: SLOT_K vectors are brought into the form in which they are stored (see encoder.ts)
 
 /** What a shard leaves in a slot, in words of its list. Times are in tenths of a microsecond. */
 export const LIST_COUNT = 0; // candidates kept

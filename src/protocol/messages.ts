@@ -24,8 +24,8 @@ export interface ServeTask {
 
 /** How a query's work is split: unit u is what one worker does of it at once. */
 export interface UnitPlan {
-  /** The memory that the unit scans, and the vectors of it that it scores in an exact scan. */
-  readonly units: readonly { readonly memory: number; readonly first: number; readonly count: number }[];
+  /** The memory that the unit scans, and which one of how many parts of its vectors it scores in an exact scan. */
+  readonly units: readonly { readonly memory: number; readonly part: number; readonly parts: number }[];
   /** The units of each memory. */
   readonly unitsOf: readonly (readonly number[])[];
   /** Int32 [memories x numLeaves]: the unit that scans what a memory has of a leaf; null when each memory is one unit. */

@@ -28,6 +28,7 @@ export const SHARD_HAS_BIAS = 40; // 1 when every code carries a 16-bit bias (sq
 export const SHARD_NUM_CHUNKS = 44;
 export const SHARD_DATA_END = 48; // first byte past the data
 export const SHARD_LANES_PER_VECTOR = 52; // 2 when every vector is spilled to a second leaf (SOAR), else 1
+export const SHARD_CAPACITY = 56; // vectors that the chunks have room for
 export const SHARD_HEADER_BYTES = 64;
 
 /** log2 of vectors per chunk at the most: some megabytes. Every chunk of a large shard is that large. */
@@ -35,7 +36,7 @@ export const MAX_CHUNK_SHIFT = 14;
 
 /**
  * A chunk holds 2^chunkShift vectors: u32 row numbers, then f32 scales (int8 only), then the vectors.
- * Rows and scales have full capacity; the vectors of the last chunk may be cut short.
+ * Rows and scales have full capacity; the vectors of the last chunk may be cut short until the first one is added.
  */
 export const CODEC_NONE = 0;
 export const CODEC_FLOAT32 = 1;
@@ -51,7 +52,7 @@ export const METRIC_L2 = 1;
  * of lane j in its low nibble and of lane j + 16 in its high nibble.
  */
 export const SEGMENT_NEXT = 0; // pointer to the next segment of the leaf, 0 at the end
-export const SEGMENT_COUNT = 4; // lanes in use, published after the lanes are written
+export const SEGMENT_COUNT = 4; // lanes in use, published after the lanes are written; a query may see fewer (STATE_BOUND)
 export const SEGMENT_BLOCKS = 8; // capacity in blocks
 export const SEGMENT_HEADER_BYTES = 16;
 export const BLOCK_LANES = 32;
@@ -78,7 +79,8 @@ export const STATE_PER_SCORE = 92; // f32: buckets per unit of score
  * from which on a vector is deleted, 0 if it is not.
  */
 export const STATE_DEATHS = 96;
-export const STATE_EPOCH = 100; // u32: the query sees what was written up to this epoch
+export const STATE_EPOCH = 100; // u32: the query sees what was deleted up to this epoch
+export const STATE_BOUND = 104; // u32: first local number that the query does not see, as it was added later
 export const STATE_HISTOGRAM = 112; // u32 [HISTOGRAM_BUCKETS]: candidates in each
 export const STATE_BYTES = 1136;
 /** Buckets of scores, of which the first half covers the candidates that are held when counting starts. */

@@ -4,7 +4,7 @@ import { ALIGNMENT, RESERVED_BYTES, TOP_WORD } from '../protocol/shard-layout.ts
 const PAGE_BYTES = 65536;
 /** A memory's pages at most: 4 GiB, less one page, so that a pointer past the end still is a u32. */
 export const MAX_PAGES = 65535;
-const MAX_BYTES = MAX_PAGES * PAGE_BYTES;
+export const MAX_BYTES = MAX_PAGES * PAGE_BYTES;
 
 export function align(bytes: number, to: number = ALIGNMENT): number {
   return Math.ceil(bytes / to) * to;
@@ -35,7 +35,13 @@ export function allocate(memory: WebAssembly.Memory, bytes: number): number {
     const end = start + bytes;
     if (end > MAX_BYTES) throw outOfMemory(bytes);
     if (Atomics.compareExchange(words, TOP_WORD, top, end | 0) !== top) continue;
-    grow(memory, end);
+    try {
+      grow(memory, end);
+    } catch (error) {
+      // Given back, unless another thread has taken what follows.
+      Atomics.compareExchange(words, TOP_WORD, end | 0, top);
+      throw error;
+    }
     return start;
   }
 }

@@ -11,9 +11,9 @@ import {
   type StagedLanes,
 } from '../protocol/messages.ts';
 import { Random } from '../protocol/random.ts';
+import { chooseLeaves } from './choose-leaves.ts';
 import { eachChunk } from './each-chunk.ts';
 import { fillShard } from './fill.ts';
-import type { Kernels } from './kernels/kernels.ts';
 import { bindKernels } from './kernels/load.ts';
 import { lanesBytes, layLanes, stagedRow } from './staged-rows.ts';
 import { streamQueries } from './stream-phase.ts';
@@ -122,7 +122,8 @@ function codebook(task: CodebookTask): PhaseResult {
 function encode(task: EncodeTask): PhaseResult {
   const { codeBytes, rowsPerChunk } = task;
   const kernels = bindKernels(task.kernels, task.memory);
-  const { u8, u32, f32 } = new Views(task.memory);
+  const views = new Views(task.memory);
+  const { u8, u32, f32 } = views;
   const { u8: out } = new Views(task.laneMemory);
   const lanesAt = task.scratch + Atomics.add(task.cursor, CURSOR_SCRATCH, 1) * task.scratchBytes;
   const bytes = lanesBytes(rowsPerChunk, codeBytes);
@@ -150,35 +151,12 @@ function encode(task: EncodeTask): PhaseResult {
     const first = chunk * task.rowsPerChunk;
     const count = Math.min(task.rowsPerChunk, task.count - first);
     const rows = stagedRow(task.rows, task.stride, first);
-    chooseLeaves(task, kernels, u32, rows, count, lanes.leaves, spilled?.leaves ?? 0, scratch);
+    chooseLeaves(task, kernels, views, rows, count, lanes.leaves, spilled?.leaves ?? 0, scratch);
     for (let i = 0; i < count; i++) Atomics.add(task.leafCounts, u32[(lanes.leaves >>> 2) + i]!, 1);
     finish(lanes, task.lanes, rows, first, count);
     if (spilled !== null) finish(spilled, task.spilled!, rows, first, count);
   });
   return { biasMinimum, biasMaximum };
-}
-
-/** Leaves of the rows, into `leaves`; those that they are spilled to into `others`, unless that is 0. */
-function chooseLeaves(
-  { leafTables, stride, centroids, soarLambda }: EncodeTask,
-  kernels: Kernels,
-  u32: Uint32Array,
-  rows: number,
-  count: number,
-  leaves: number,
-  others: number,
-  scratch: number,
-): void {
-  const { numLeaves, panels, offsets } = leafTables;
-  if (numLeaves === 1) {
-    u32.fill(0, leaves >>> 2, (leaves >>> 2) + count);
-  } else if (others === 0) {
-    kernels.assignRows(rows, count, stride, panels, offsets, numLeaves, leaves, scratch);
-  } else {
-    kernels.spillRows(
-      ...([rows, count, stride, panels, offsets, numLeaves, centroids, soarLambda!, leaves, others, scratch] as const),
-    );
-  }
 }
 
 function countSpilled({ segments, leafOwners, numLeaves, spilledCounts }: CountSpilledTask, shard: number): void {

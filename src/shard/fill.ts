@@ -1,15 +1,8 @@
 import type { FillTask, StagedLanes, StagedSegment } from '../protocol/messages.ts';
-import {
-  BLOCK_LANES,
-  CODEC_FLOAT32,
-  CODEC_INT8,
-  CODEC_NONE,
-  RESERVED_BYTES,
-  SEGMENT_COUNT,
-  SEGMENT_HEADER_BYTES,
-} from '../protocol/shard-layout.ts';
+import { CODEC_FLOAT32, CODEC_INT8, CODEC_NONE, RESERVED_BYTES, SEGMENT_COUNT } from '../protocol/shard-layout.ts';
 import { allocate } from './arena.ts';
 import { bindKernels } from './kernels/load.ts';
+import { LaneWriter } from './lane-writer.ts';
 import { layOutShard, type ShardImage, writeSkeleton } from './shard-image.ts';
 import { stagedRow } from './staged-rows.ts';
 import { Views } from './views.ts';
@@ -41,8 +34,7 @@ class ShardWriter {
   readonly #task: FillTask;
   readonly #image: ShardImage;
   readonly #target: Views;
-  readonly #kernels;
-  readonly #codes: number; // packed codes of one row, in the shard's memory
+  readonly #laneWriter: LaneWriter;
   readonly #fill: Int32Array; // lanes written, per leaf
   #source!: Views;
   #lanes!: Views;
@@ -54,8 +46,7 @@ class ShardWriter {
     this.#task = task;
     this.#image = image;
     this.#target = target;
-    this.#kernels = bindKernels(task.kernels, memory);
-    this.#codes = allocate(memory, Math.max(64, task.plan.codeBytes));
+    this.#laneWriter = new LaneWriter(memory, task.kernels, task.plan);
     target.refresh();
     this.#fill = new Int32Array(task.plan.numLeaves);
   }
@@ -104,26 +95,9 @@ class ShardWriter {
   #addLane({ leaves, codes, codeBiases }: StagedLanes, i: number, local: number): void {
     const { plan } = this.#task;
     const leaf = plan.leafOwners === null ? 0 : this.#lanes.u32[(leaves >>> 2) + i]!;
-    const { blockBytes, biasBytes } = this.#image;
-    const at = this.#image.segments[leaf]! + SEGMENT_HEADER_BYTES;
-    const blocks = Math.ceil(this.#image.leafLanes[leaf]! / BLOCK_LANES);
-    const position = this.#fill[leaf]!++;
-    const block = Math.floor(position / BLOCK_LANES);
-    const lane = position % BLOCK_LANES;
-    if (plan.codeBytes > 0) {
-      const from = codes + i * plan.codeBytes;
-      this.#target.u8.set(this.#lanes.u8.subarray(from, from + plan.codeBytes), this.#codes);
-      this.#kernels.placeCodes(this.#codes, plan.blocks, at + block * blockBytes, lane);
-    }
-    const biases = at + blocks * blockBytes;
-    if (plan.hasBias) {
-      const bias = this.#lanes.f32[(codeBiases >>> 2) + i]!;
-      const units = plan.biasRange > 0 ? Math.round(((bias - plan.biasMinimum) / plan.biasRange) * 32767) : 0;
-      // Accumulator order: even and odd lanes of the low nibbles, then of the high ones.
-      const place = (lane >>> 4) * 16 + (lane & 1) * 8 + ((lane & 15) >>> 1);
-      this.#target.i16[((biases + block * biasBytes) >>> 1) + place] = Math.min(32767, Math.max(0, units));
-    }
-    this.#target.u32[((biases + blocks * biasBytes) >>> 2) + position] = local;
+    const bias = this.#lanes.f32[(codeBiases >>> 2) + i]!;
+    const from = codes + i * plan.codeBytes;
+    this.#laneWriter.write(this.#image.segments[leaf]!, this.#fill[leaf]!++, this.#lanes.u8, from, bias, local);
   }
 
   publish(): void {

@@ -1,6 +1,7 @@
 import {
   FAULT_INTERNAL,
   FAULT_OUT_OF_MEMORY,
+  MODE_ENCODE,
   MODE_EXACT,
   SLOT_ALONE,
   SLOT_ERROR,
@@ -25,6 +26,7 @@ import {
   SHARD_SUBSPACES,
   TABLES_HEADER_BYTES,
 } from '../protocol/shard-layout.ts';
+import { RowEncoder } from './encoder.ts';
 import type { Kernels } from './kernels/kernels.ts';
 import { bindKernels } from './kernels/load.ts';
 import { Merger } from './merge.ts';
@@ -47,6 +49,7 @@ export class QueryEngine {
   readonly #numLeaves: number;
   readonly #scanner: ShardScanner;
   readonly #merger: Merger;
+  readonly #encoder: RowEncoder;
 
   constructor(task: Pick<ServeTask, 'kernels' | 'control' | 'shards' | 'plan' | 'layout' | 'worker'>) {
     this.control = new Views(task.control);
@@ -65,13 +68,24 @@ export class QueryEngine {
       ...{ control: this.control, kernels: this.#kernels, shards: this.shards, plan: task.plan },
       ...{ tablesBytes, stride, key: this.#scratch },
     });
+    const shard = this.shards[0]!.views;
+    this.#encoder = new RowEncoder(this.control, this.#kernels, this.#model, shard, this.#scratch + 64);
   }
 
-  /** Routes a query and builds its LUT, in the slot. `slot` is the first word of the slot's header. */
+  /**
+   * Routes a query and builds its LUT, in the slot; for vectors to be added this is all there is to do. `slot` is the first word of
+   * the slot's header.
+   */
   prepare(slot: number): void {
     const { i32, u32 } = this.control.refresh();
-    if (i32[slot + SLOT_MODE] === MODE_EXACT || isSettled(i32, slot)) return;
+    const mode = i32[slot + SLOT_MODE];
+    if (mode === MODE_EXACT || isSettled(i32, slot)) return;
     const started = performance.now();
+    if (mode === MODE_ENCODE) {
+      this.#encoder.encode(slot);
+      this.#charge(slot, started);
+      return;
+    }
     this.#kernels.prepareQuery(
       this.#model,
       u32[slot + SLOT_TABLES]!,
@@ -107,14 +121,15 @@ export class QueryEngine {
    */
   scan(slot: number, unit: number): void {
     const { i32 } = this.control.refresh();
-    if (isSettled(i32, slot)) return;
+    if (!this.#isSought(slot)) return;
     this.#scanner.scanUnit(slot, (unit + i32[slot + SLOT_FIRST_UNIT]!) % this.#plan.units.length);
   }
 
   /** Whether a query may be scanned as a whole instead of unit by unit. */
   mayBeWhole(slot: number): boolean {
     const { i32 } = this.control.refresh();
-    return i32[slot + SLOT_ALONE] === 0 && i32[slot + SLOT_MODE] !== MODE_EXACT;
+    const mode = i32[slot + SLOT_MODE];
+    return i32[slot + SLOT_ALONE] === 0 && mode !== MODE_EXACT && mode !== MODE_ENCODE;
   }
 
   /** Whether slot b can be scanned together with a group of `count` that began with slot a, which may be scanned as a whole. */
@@ -128,7 +143,7 @@ export class QueryEngine {
    */
   scanGroup(group: readonly number[]): void {
     const { i32, u32 } = this.control.refresh();
-    const slots = group.filter((slot) => !isSettled(i32, slot));
+    const slots = group.filter((slot) => this.#isSought(slot));
     if (slots.length === 0) return;
     const memories = this.shards.length;
     const held = new Array<number>(slots.length).fill(0);
@@ -148,10 +163,16 @@ export class QueryEngine {
   /** Merges the shards' lists, rescores what is left from the stored vectors, and publishes the best k in SLOT_MERGED. */
   finish(slot: number): void {
     const { i32 } = this.control.refresh();
-    if (isSettled(i32, slot)) return;
+    if (!this.#isSought(slot)) return;
     const started = performance.now();
     i32[slot + SLOT_RESULT_COUNT] = this.#merger.merge(slot);
     this.#charge(slot, started);
+  }
+
+  /** Whether a slot is a query that somebody waits for. */
+  #isSought(slot: number): boolean {
+    const { i32 } = this.control;
+    return i32[slot + SLOT_MODE] !== MODE_ENCODE && !isSettled(i32, slot);
   }
 
   /** Adds the time since then to that of the request; returns it in tenths of a microsecond. */

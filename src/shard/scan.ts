@@ -15,6 +15,7 @@ import {
   SLOT_LIMIT,
   SLOT_MICROS,
   SLOT_MODE,
+  SLOT_ROWS,
   SLOT_TABLES,
 } from '../protocol/control-layout.ts';
 import type { UnitPlan } from '../protocol/messages.ts';
@@ -22,9 +23,9 @@ import {
   DEATHS_WORD,
   LEAF_ENTRY_BYTES,
   RESERVED_BYTES,
-  SHARD_COUNT,
   SHARD_LANES_PER_VECTOR,
   SHARD_LEAVES,
+  STATE_BOUND,
   STATE_CODES,
   STATE_DEATHS,
   STATE_EPOCH,
@@ -81,7 +82,7 @@ export class ShardScanner {
     const { i32 } = this.#control;
     return (
       i32[a + SLOT_MODE] !== MODE_LEAVES &&
-      [SLOT_MODE, SLOT_LIMIT, SLOT_LEAVES_TO_SEARCH].every((word) => i32[a + word] === i32[b + word])
+      [SLOT_MODE, SLOT_LIMIT, SLOT_LEAVES_TO_SEARCH, SLOT_ROWS].every((word) => i32[a + word] === i32[b + word])
     );
   }
 
@@ -121,8 +122,8 @@ export class ShardScanner {
     const first = slots[0]!;
     const mode = i32[first + SLOT_MODE]!;
     const { u32: words } = shard.views;
-    const lanes = words[(SHARD + SHARD_COUNT) >>> 2]! * words[(SHARD + SHARD_LANES_PER_VECTOR) >>> 2]!;
-    const limit = Math.min(i32[first + SLOT_LIMIT]!, lanes);
+    const bound = shard.localsBelow(u32[first + SLOT_ROWS]!);
+    const limit = Math.min(i32[first + SLOT_LIMIT]!, bound * words[(SHARD + SHARD_LANES_PER_VECTOR) >>> 2]!);
     if (limit === 0) return;
     const numLeaves = mode === MODE_EXACT ? 0 : i32[first + SLOT_LEAVES_TO_SEARCH]!;
     const visits = numLeaves * slots.length;
@@ -134,11 +135,13 @@ export class ShardScanner {
       views.u8.set(u8.subarray(tables, tables + this.#tablesBytes), shard.tables);
       views.u32.fill(0, shard.state >>> 2, (shard.state + STATE_HISTOGRAM) >>> 2);
       views.i32[((shard.state + STATE_FLOOR) >>> 2) + 1] = Atomics.load(i32, slots[i]! + SLOT_FLOOR);
+      views.u32[(shard.state + STATE_BOUND) >>> 2] = bound;
+      // After the bound: every vector below it is in that table.
       views.i32[(shard.state + STATE_DEATHS) >>> 2] = Atomics.load(views.i32, DEATHS_WORD);
       views.i32[(shard.state + STATE_EPOCH) >>> 2] = i32[slots[i]! + SLOT_EPOCH]!;
     }
     const started = performance.now();
-    if (mode === MODE_EXACT) this.#scanVectors(first, shard, this.#plan.units[s]!, limit);
+    if (mode === MODE_EXACT) this.#scanVectors(first, shard, s, bound, limit);
     else this.#scanLeaves(slots, mode, memory, unit, limit);
     const tenths = Math.round(tenthsSince(started) / slots.length);
     // A list that stays the only one is reordered by locals; others are merged by rows.
@@ -149,11 +152,16 @@ export class ShardScanner {
     }
   }
 
-  #scanVectors(slot: number, shard: ShardScratch, rows: { first: number; count: number }, limit: number): void {
+  #scanVectors(slot: number, shard: ShardScratch, unit: number, bound: number, limit: number): void {
     const { kernels, keys, state, tables, views } = shard;
-    const end = rows.first + rows.count;
+    const { part, parts } = this.#plan.units[unit]!;
+    const end = Math.floor(((part + 1) * bound) / parts);
     let held = 0;
-    for (let first = rows.first; first < end && !isSettled(this.#control.i32, slot); first += EXACT_STEP) {
+    for (
+      let first = Math.floor((part * bound) / parts);
+      first < end && !isSettled(this.#control.i32, slot);
+      first += EXACT_STEP
+    ) {
       const count = Math.min(EXACT_STEP, end - first);
       held = kernels.scanVectors(SHARD, tables + TABLES_HEADER_BYTES, first, count, limit, keys, held, state);
     }

@@ -8,7 +8,7 @@ import {
   MAX_CHUNK_SHIFT,
   RESERVED_BYTES,
   SEGMENT_BLOCKS,
-  SEGMENT_HEADER_BYTES,
+  SHARD_CAPACITY,
   SHARD_CHUNK_SHIFT,
   SHARD_CHUNKS,
   SHARD_CODEC,
@@ -26,6 +26,7 @@ import {
   SHARD_SUBSPACES,
 } from '../protocol/shard-layout.ts';
 import { align } from './arena.ts';
+import { segmentBytes } from './lane-writer.ts';
 import type { Views } from './views.ts';
 
 const MIN_CHUNK_SHIFT = 5;
@@ -44,8 +45,6 @@ export interface ShardImage {
   /** Lanes, and pointer to the segment, of each leaf in this shard; 0 for a leaf that is elsewhere or empty. */
   readonly leafLanes: Int32Array;
   readonly segments: Float64Array;
-  readonly blockBytes: number;
-  readonly biasBytes: number;
   readonly end: number;
 }
 
@@ -94,16 +93,12 @@ export function layOutShard(plan: ShardPlan, shard: number): ShardImage {
   );
   const chunkTable = take(numChunks * 4);
   const leafTable = take(plan.numLeaves * 4);
-  const blockBytes = plan.subspaces * 16;
-  const biasBytes = plan.hasBias ? BLOCK_LANES * 2 : 0;
   const segments = Float64Array.from(leafLanes, (lanes) =>
-    lanes === 0
-      ? 0
-      : take(SEGMENT_HEADER_BYTES + Math.ceil(lanes / BLOCK_LANES) * (blockBytes + biasBytes + BLOCK_LANES * 4)),
+    lanes === 0 ? 0 : take(segmentBytes(plan, Math.ceil(lanes / BLOCK_LANES))),
   );
   return {
     ...{ count, chunkShift, rowBytes, vectorsAt, chunks, chunkTable, leafTable, leafLanes, segments },
-    ...{ blockBytes, biasBytes, end: align(end) },
+    end: align(end),
   };
 }
 
@@ -113,6 +108,7 @@ export function writeSkeleton({ u32 }: Views, plan: ShardPlan, image: ShardImage
     u32[(RESERVED_BYTES + field) >>> 2] = value;
   };
   header(SHARD_COUNT, image.count);
+  header(SHARD_CAPACITY, image.count);
   header(SHARD_STRIDE, plan.stride);
   header(SHARD_CODEC, plan.codec);
   header(SHARD_METRIC, plan.metric);

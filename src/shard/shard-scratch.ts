@@ -1,7 +1,8 @@
-import { BUFFER_SLACK, STATE_BYTES, VISIT_BYTES } from '../protocol/shard-layout.ts';
+import { BUFFER_SLACK, KEPT_WORD, STATE_BYTES, VISIT_BYTES } from '../protocol/shard-layout.ts';
 import { align, allocate } from './arena.ts';
 import type { Kernels } from './kernels/kernels.ts';
 import { bindKernels, type KernelSource } from './kernels/load.ts';
+import { firstLocalFrom, storedCount } from './stored-rows.ts';
 import { Views } from './views.ts';
 
 /** Bytes that are taken ahead of need at the most. */
@@ -43,6 +44,13 @@ export class ShardScratch {
     this.memory = memory;
     this.kernels = bindKernels(source, memory);
     this.views = new Views(memory);
+  }
+
+  /** How many of the vectors have rows below this one. Their local numbers are the first, as rows ascend. */
+  localsBelow(row: number): number {
+    // The caller's thread may have grown the memory an instant ago; until this thread has noticed, its views end before that.
+    while (Atomics.load(this.views.i32, KEPT_WORD) >>> 0 > this.views.refresh().u8.length);
+    return firstLocalFrom(this.views, row, storedCount(this.views));
   }
 
   /** Makes room, and selects the first query. */

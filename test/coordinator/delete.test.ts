@@ -237,8 +237,11 @@ it('refuses files that delete what is not there, or twice', async () => {
   const kernels = loadKernels();
   for (const [name, rows] of Object.entries({ beyond: [size], twice: [5, 5] })) {
     const built = await buildInline(data, { dimensions, tree, hashing });
-    const deletions = Object.create(built.deletions, { rows: { value: Uint32Array.from(rows) } });
-    await saveIndex(join(base, name), { ...built, deletions }, kernels);
+    const damaged = Object.create(built.rows, {
+      ...{ deleted: { value: Uint32Array.from(rows) }, count: { value: size } },
+      ...{ sizes: { value: built.rows.sizes }, memories: { value: built.rows.memories } },
+    });
+    await saveIndex(join(base, name), { ...built, rows: damaged }, kernels);
     const opening = openIndex(join(base, name), kernels, resolveOpenOptions({}));
     expect(await failureOf(opening)).toMatchObject({ code: 'SCANNERY_CHECKSUM' });
   }
@@ -246,20 +249,23 @@ it('refuses files that delete what is not there, or twice', async () => {
 
 it('still has deleted what was when threads die', async () => {
   await using index = await LiveIndex.build(data, { dimensions, tree, hashing, shards: 2 });
-  const { deletions } = index.data;
-  const rows = order.slice(0, 600);
-  await deletions.add(rows.map((row) => deletions.locate(row)!));
-  const request = () => ({ ...index.request(10), epoch: deletions.epoch });
+  const { rows } = index.data;
+  const remove = async (gone: readonly number[]) => {
+    const places = gone.map((row) => rows.locate(row)!);
+    await rows.reserve(places);
+    await rows.commit(places);
+  };
+  await remove(order.slice(0, 600));
+  const before = index.request(10);
   const batch = Array.from({ length: 16 }, (_, i) => rowAt({ dimensions, vectors: queries }, i));
-  const right = (await index.batch(batch, request())).map(bits);
+  const right = (await index.batch(batch, before)).map(bits);
   for (let death = 0; death < 3; death++) {
     await index.threads.workers[0]!.terminate();
-    const more = order.slice(600 + death, 601 + death);
-    await deletions.add(more.map((row) => deletions.locate(row)!));
-    expect((await index.batch(batch, { ...request(), epoch: 1 })).map(bits)).toEqual(right);
+    await remove(order.slice(600 + death, 601 + death));
+    expect((await index.batch(batch, before)).map(bits)).toEqual(right);
   }
   const gone = new Set<Id>(order.slice(0, 603));
-  for (const { ids } of await index.batch(batch, request())) expect(ids.some((id) => gone.has(id))).toBe(false);
+  for (const { ids } of await index.batch(batch, index.request(10))) expect(ids.some((id) => gone.has(id))).toBe(false);
 });
 
 it('is closed to all of it once closed', async () => {

@@ -1,14 +1,18 @@
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { Dispatcher } from '../../src/coordinator/dispatcher.ts';
+import { IdLookup } from '../../src/coordinator/id-lookup.ts';
+import { SearchWork } from '../../src/coordinator/search-work.ts';
+import { Upserter } from '../../src/coordinator/upsert.ts';
 import type { SearchResult } from '../../src/index.ts';
 import { MODE_HASHED } from '../../src/protocol/control-layout.ts';
 import { METRIC_DOT } from '../../src/protocol/shard-layout.ts';
+import { loadKernels } from '../../src/shard/kernels/load.ts';
 import { failureOf } from '../support/failures.ts';
 import { buildInline, InlineServer } from '../support/inline-build.ts';
 import { LiveIndex } from '../support/live-index.ts';
 import { Random } from '../support/random.ts';
-import { bits, CONFIGS, clustered } from '../support/vectors.ts';
+import { bits, CONFIGS, clustered, rowAt } from '../support/vectors.ts';
 
 const data = clustered(4000, 32);
 const options = { ...CONFIGS['tree and hashing'], shards: 3, threads: 2 };
@@ -133,19 +137,11 @@ it('fails a query that has been at two dead threads, and starts the others again
   // No thread serves here, so nothing is answered in between.
   const { data: built, slots, server } = new InlineServer(await buildInline(data, options));
   const { dimensions, stride, ids } = built;
-  const dispatcher = new Dispatcher(slots, {
-    dimensions,
-    stride,
-    ids,
-    normalise: false,
-    shards: 1,
-    threads: 1,
-    spareCore: false,
-    kernelMetric: METRIC_DOT,
-  });
-  const request = { mode: MODE_HASHED, k: 10, limit: 40, numLeavesToSearch: 4, epoch: 0 };
+  const dispatcher = new Dispatcher(slots, { threads: 1, spareCore: false });
+  const searched = { dimensions, stride, ids, normalise: false, shards: 1, kernelMetric: METRIC_DOT };
+  const request = { mode: MODE_HASHED, k: 10, limit: 40, numLeavesToSearch: 4, snapshot: built.rows.snapshot };
   const search = (i: number): Promise<SearchResult[]> =>
-    dispatcher.run({ count: 1, row: () => queries[i]! }, request, undefined);
+    dispatcher.run(new SearchWork({ count: 1, row: () => queries[i]! }, request, searched), undefined);
   const first = failureOf(search(0));
   const second = search(1);
   expect(dispatcher.inFlight).toBe(2);
@@ -185,4 +181,25 @@ it('fails a build whose thread dies, and leaves no thread behind', async () => {
   expect((await failure).code).toBe('SCANNERY_WORKER_FAILED');
   await threads.destroy();
   expect(threads.workers).toHaveLength(0);
+});
+
+it('adds vectors although threads die meanwhile', async () => {
+  await using index = await LiveIndex.build(
+    { ...data, count: 2000, vectors: data.vectors.subarray(0, 2000 * 32) },
+    options,
+  );
+  const upserter = new Upserter(index.data, index.serving, loadKernels());
+  const lookup = await IdLookup.make(index.data);
+  const ids = Array.from({ length: 2000 }, (_, i) => 2000 + i);
+  const row = (i: number): Float32Array => rowAt(data, 2000 + i);
+  const upserting = upserter.upsert({ ids, row }, lookup);
+  for (let death = 0; death < 3; death++) {
+    await delay(30);
+    await index.threads.workers[0]?.terminate();
+  }
+  expect(await upserting).toEqual({ inserted: 2000, updated: 0 });
+  expect(index.stats().workerRestarts).toBeGreaterThan(0);
+  await using whole = await LiveIndex.build(data, options);
+  const every = (one: LiveIndex) => one.batch(queries.slice(0, 50), one.request(20, 8000, 12));
+  expect((await every(index)).map(bits)).toEqual((await every(whole)).map(bits));
 });

@@ -55,10 +55,10 @@ it('the scalar kernels give the same index, and run every phase', async () => {
 
 it('a shard may have no vectors at all', async () => {
   const few = { count: 3, dimensions: 2, vectors: Float32Array.of(1, 1, 1, 1, 1, 1) };
-  const { shards, shardSizes } = await buildInline(few, { tree: { numLeaves: 3 }, hashing: {}, shards: 3 });
-  expect(shardSizes.toSorted()).toEqual([0, 0, 3]);
+  const { shards, rows } = await buildInline(few, { tree: { numLeaves: 3 }, hashing: {}, shards: 3 });
+  expect(rows.sizes.toSorted()).toEqual([0, 0, 3]);
   const counts = shards.map((memory) => new Uint32Array(memory.buffer)[(RESERVED_BYTES + SHARD_COUNT) >>> 2]);
-  expect(counts).toEqual(shardSizes);
+  expect(counts).toEqual(rows.sizes);
 });
 
 describe('a phase', () => {

@@ -3,8 +3,8 @@ import * as C from '../../src/protocol/control-layout.ts';
 import {
   MODEL_CENTROIDS,
   RESERVED_BYTES,
-  SHARD_CHUNKS,
   SHARD_LEAVES,
+  SHARD_ROW_BYTES,
   TOP_WORD,
 } from '../../src/protocol/shard-layout.ts';
 import { loadKernels } from '../../src/shard/kernels/load.ts';
@@ -171,11 +171,11 @@ describe('an error in a kernel', () => {
   it('while rescoring ends the request, and the server goes on', () => {
     const request = index.request(5, 20, 12);
     const truth = answerAll(request);
-    const chunks = shardWords(0)[(RESERVED_BYTES + SHARD_CHUNKS) >>> 2]! >>> 2;
-    const chunk = shardWords(0)[chunks]!;
-    shardWords(0)[chunks] = NOWHERE;
+    const rowBytes = (RESERVED_BYTES + SHARD_ROW_BYTES) >>> 2;
+    const bytes = shardWords(0)[rowBytes]!;
+    shardWords(0)[rowBytes] = NOWHERE;
     expect(answerAll(request)).toContain(`fault ${C.FAULT_INTERNAL}`);
-    shardWords(0)[chunks] = chunk;
+    shardWords(0)[rowBytes] = bytes;
     expect(answerAll(request)).toEqual(truth);
   });
 

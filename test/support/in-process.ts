@@ -62,13 +62,13 @@ export class InProcessIndex {
   }
 
   request(k: number, limit: number, numLeavesToSearch: number, exact = false): Request {
-    const { size, numLeaves, lanesPerVector } = this.data;
+    const { rows, numLeaves, lanesPerVector } = this.data;
+    const size = rows.count;
     const mode = searchMode(this.data, exact);
     const leaves = exact ? 0 : Math.min(numLeaves, numLeavesToSearch);
-    const { epoch } = this.data.deletions;
     return {
       ...{ mode, k: Math.min(k, size), limit: Math.min(limit, size * lanesPerVector) },
-      ...{ numLeavesToSearch: leaves, epoch },
+      ...{ numLeavesToSearch: leaves, snapshot: rows.snapshot },
     };
   }
 

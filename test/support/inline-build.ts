@@ -78,14 +78,15 @@ export class InlineServer {
   }
 
   request(k: number, { exact = false, limit = 4 * k, leaves = 4 } = {}): Request {
-    const { size, numLeaves, lanesPerVector } = this.data;
+    const { rows, numLeaves, lanesPerVector } = this.data;
+    const size = rows.count;
     return {
       mode: searchMode(this.data, exact),
       ...{
         k: Math.min(k, size),
         limit: Math.min(size * lanesPerVector, limit),
         numLeavesToSearch: exact ? 0 : Math.min(leaves, numLeaves),
-        epoch: this.data.deletions.epoch,
+        snapshot: rows.snapshot,
       },
     };
   }

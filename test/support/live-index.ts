@@ -51,7 +51,8 @@ export class LiveIndex implements AsyncDisposable {
   }
 
   request(k: number, limit = 4 * k, numLeavesToSearch = 4, exact = false): Request {
-    const { size, numLeaves } = this.data;
+    const { rows, numLeaves } = this.data;
+    const size = rows.count;
     const most = Math.min(k, size);
     const leaves = Math.min(numLeaves, numLeavesToSearch);
     const mode = searchMode(this.data, exact);
@@ -60,17 +61,17 @@ export class LiveIndex implements AsyncDisposable {
       k: most,
       limit: Math.min(Math.max(most, limit), size),
       numLeavesToSearch: exact ? 0 : leaves,
-      epoch: 0,
+      snapshot: rows.snapshot,
     };
   }
 
   async search(query: ArrayLike<number>, request = this.request(10)): Promise<SearchResult> {
-    const [result] = await this.serving.run({ count: 1, row: () => query }, request, undefined);
+    const [result] = await this.serving.search({ count: 1, row: () => query }, request, undefined);
     return result!;
   }
 
   batch(queries: readonly ArrayLike<number>[], request = this.request(10)): Promise<SearchResult[]> {
-    return this.serving.run({ count: queries.length, row: (i) => queries[i]! }, request, undefined);
+    return this.serving.search({ count: queries.length, row: (i) => queries[i]! }, request, undefined);
   }
 
   stats(): IndexStats {

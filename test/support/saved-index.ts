@@ -28,8 +28,10 @@ export class SavedIndex {
       { ...data, ids: Array.from({ length: count }, (_, i) => `id ${i}`) },
       { dimensions, ...CONFIGS['tree and hashing'], shards: 2 },
     );
-    const { deletions } = index;
-    await deletions.add(deleted.map((row) => deletions.locate(row)!));
+    const { rows } = index;
+    const places = deleted.map((row) => rows.locate(row)!);
+    await rows.reserve(places);
+    await rows.commit(places);
     await saveIndex(saved.directory, index, kernels);
     saved.files = filesIn(saved.directory);
     for (const file of saved.files) saved.#originals.set(file, readFileSync(join(saved.directory, file)));
@@ -67,11 +69,11 @@ export class SavedIndex {
 
   /** Everything that an open index would hold: equal contents give equal answers. No threads are needed to see it. */
   async #contents(): Promise<string> {
-    const { control, shards, ids, modelEnd, deletions, ...rest } = await openIndex(this.directory, kernels, options);
+    const { control, shards, ids, modelEnd, rows, ...rest } = await openIndex(this.directory, kernels, options);
     const memories = [control, ...shards].map((memory) =>
       Buffer.from(new Uint8Array(memory.buffer)).toString('latin1'),
     );
-    const names = Array.from({ length: rest.size }, (_, row) => ids.at(row));
-    return JSON.stringify([rest, modelEnd, names, [...deletions.rows], memories]);
+    const names = Array.from({ length: rows.count }, (_, row) => ids.at(row));
+    return JSON.stringify([rest, modelEnd, names, [...rows.deleted], memories]);
   }
 }

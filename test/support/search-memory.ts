@@ -15,6 +15,7 @@ export interface Search {
 export function laySearch(arena: Arena, limit: number, floor = 0n, tablesBytes = 0): Search {
   const state = arena.alloc(L.STATE_BYTES);
   arena.u64(state + L.STATE_FLOOR, 1)[0] = floor;
+  arena.u32(state + L.STATE_BOUND, 1)[0] = 0xffffffff;
   arena.ignore(state + L.STATE_LANES, 64);
   const tables = arena.alloc(tablesBytes);
   const keys = arena.scratch(8 * (2 * limit + L.BUFFER_SLACK));

@@ -4,10 +4,10 @@ import {
   SHARD_STRIDE, SHARD_SUBSPACES, STATE_CODES, STATE_FLOOR, STATE_HELD, STATE_LANES, TABLES_HEADER_BYTES,
   VISIT_BYTES,
 } from "../../../protocol/shard-layout";
-import { deathsOf, epochOf, isDead } from "./deaths";
 import { idOf, keyOf } from "./order";
 import { compact } from "./select";
 import { scoreRow } from "./vector";
+import { boundOf, deathsOf, epochOf, isAlive } from "./visible";
 
 // @ts-ignore: decorator
 @inline function scalesBytes(codec: i32, shift: u32): usize { return codec == CODEC_INT8 ? <usize>4 << shift : 0; }
@@ -28,7 +28,7 @@ export function scanVectors(shard: usize, query: usize, first: u32, count: i32, 
   const rowBytes = <usize>load<u32>(shard, SHARD_ROW_BYTES), shift = load<u32>(shard, SHARD_CHUNK_SHIFT);
   const chunks = <usize>load<u32>(shard, SHARD_CHUNKS);
   const capacity = 2 * limit + BUFFER_SLACK;
-  const deaths = deathsOf(state), epoch = epochOf(state);
+  const bound = boundOf(state), deaths = deathsOf(state), epoch = epochOf(state);
   let floor = load<u64>(state, STATE_FLOOR);
   let local = first;
   const end = first + <u32>count;
@@ -41,7 +41,7 @@ export function scanVectors(shard: usize, query: usize, first: u32, count: i32, 
     for (; local < stop; local++, slot++, row += rowBytes) {
       const scale = codec == CODEC_INT8 ? load<f32>(scales + (slot << 2)) : <f32>1;
       const key = keyOf(scoreRow(codec, l2, query, row, stride, scale), local);
-      if (key > floor && !isDead(deaths, epoch, local, shift)) {
+      if (key > floor && local < bound && isAlive(deaths, epoch, local, shift)) {
         store<u64>(keys + (<usize>held << 3), key);
         if (++held == capacity) {
           held = compact(keys, held, limit, state + STATE_FLOOR);
@@ -64,7 +64,7 @@ export function scanLeafVectors(shard: usize, visits: usize, count: i32, limit: 
   for (const last = visits + <usize>count * VISIT_BYTES; visits < last; visits += VISIT_BYTES) {
     let segment = <usize>load<u32>(heads + (<usize>load<u32>(visits) << 2));
     const state = <usize>load<u32>(visits, 8), query = state + tablesAt + TABLES_HEADER_BYTES, keys = state + keysAt;
-    const deaths = deathsOf(state), epoch = epochOf(state);
+    const bound = boundOf(state), deaths = deathsOf(state), epoch = epochOf(state);
     let held = load<i32>(state, STATE_HELD);
     while (segment) {
       const lanes = atomic.load<i32>(segment, SEGMENT_COUNT);
@@ -72,7 +72,7 @@ export function scanLeafVectors(shard: usize, visits: usize, count: i32, limit: 
       for (let j = 0; j < lanes; j++) {
         const local = load<u32>(locals + (<usize>j << 2));
         const key = keyOf(scoreLocal(shard, query, local, chunks, shift, codec, l2, stride, rowBytes), local);
-        if (key > load<u64>(state, STATE_FLOOR) && !isDead(deaths, epoch, local, shift)) {
+        if (key > load<u64>(state, STATE_FLOOR) && local < bound && isAlive(deaths, epoch, local, shift)) {
           store<u64>(keys + (<usize>held << 3), key);
           if (++held == capacity) held = compact(keys, held, limit, state + STATE_FLOOR);
         }

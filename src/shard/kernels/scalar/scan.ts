@@ -26,9 +26,9 @@ import {
   VISIT_BYTES,
 } from '../../../protocol/shard-layout.ts';
 import type { Views } from '../../views.ts';
-import { isDead } from './deaths.ts';
 import { bucketOf, compactBelow, fitBuckets, highBelow, keepFrom } from './histogram.ts';
 import { compact, smallest } from './select.ts';
+import { isVisible } from './visible.ts';
 
 const fround = Math.fround;
 const MARGIN = 4.76837158203125e-7;
@@ -141,7 +141,7 @@ export function scanLeaves(
           u32[out + 2 * held] = low;
           u32[out + 2 * held + 1] = high;
           if (high < floorHigh || (high === floorHigh && low <= floorLow)) continue;
-          if (isDead(views, shard, state, local)) continue;
+          if (!isVisible(views, shard, state, local)) continue;
           held++;
           const bucket = bucketOf(score, start, perScore);
           u32[counts + bucket]!++;

@@ -22,9 +22,9 @@ import {
   VISIT_BYTES,
 } from '../../../protocol/shard-layout.ts';
 import type { Views } from '../../views.ts';
-import { isDead } from './deaths.ts';
 import { compact } from './select.ts';
 import { scoreRow } from './vector.ts';
+import { isVisible } from './visible.ts';
 
 /** Pointer to the chunk that holds a local number. */
 function chunkOf(u32: Uint32Array, shard: number, local: number): number {
@@ -73,7 +73,7 @@ function offer(
   const high = highOfScore(scoreLocal(views, shard, query, local));
   const low = ~local >>> 0;
   if (high < u32[floor + 1]! || (high === u32[floor + 1]! && low <= u32[floor]!)) return held;
-  if (isDead(views, shard, state, local)) return held;
+  if (!isVisible(views, shard, state, local)) return held;
   const at = (keys >>> 2) + 2 * held;
   u32[at] = low;
   u32[at + 1] = high;

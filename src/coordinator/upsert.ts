@@ -1,0 +1,145 @@
+import { invalid } from '../protocol/check.ts';
+import { ScanneryError } from '../protocol/errors.ts';
+import type { KernelSource } from '../shard/kernels/load.ts';
+import type { IndexData } from './build.ts';
+import { type QuerySource, writeVector } from './call.ts';
+import { eachSlice } from './each-slice.ts';
+import { type EncodedSlot, EncodeWork, ROWS_PER_SLOT } from './encode-work.ts';
+import { checkId, duplicateId } from './id-column.ts';
+import type { IdLookup } from './id-lookup.ts';
+import { isVector } from './inputs.ts';
+import { placeEncoder } from './place-encoder.ts';
+import { hashId, RowTable } from './row-table.ts';
+import { RowWriter } from './row-writer.ts';
+import type { Place } from './rows.ts';
+import type { Serving } from './serving.ts';
+import type { Id, UpsertResult } from './types.ts';
+
+/** Rows are 32-bit numbers; the highest is kept free. */
+const MAX_ROWS = 2 ** 32 - 2;
+
+/** Vectors and their ids, checked. */
+export interface CheckedRows {
+  readonly ids: readonly Id[];
+  readonly row: QuerySource['row'];
+}
+
+/** Adds vectors to an index that is being searched. */
+export class Upserter {
+  readonly #data: IndexData;
+  readonly #serving: Serving;
+  readonly #writer: RowWriter;
+
+  constructor(data: IndexData, serving: Serving, kernels: KernelSource) {
+    this.#data = data;
+    this.#serving = serving;
+    placeEncoder(data, kernels);
+    this.#writer = new RowWriter(data, kernels);
+  }
+
+  /** Adds what was checked; vectors with the same ids are deleted at the same time. If it throws, nothing has changed. */
+  async upsert({ ids, row }: CheckedRows, lookup: IdLookup): Promise<UpsertResult> {
+    const { rows } = this.#data;
+    const first = rows.count;
+    if (first + ids.length > MAX_ROWS) {
+      const message = `an index numbers at most ${MAX_ROWS} vectors over time; build it anew`;
+      throw new ScanneryError('SCANNERY_NOT_SUPPORTED', message, { value: first + ids.length });
+    }
+    const replaced: Place[] = [];
+    try {
+      await this.#writeAll(ids.length, row);
+      await eachSlice(ids.length, (i) => {
+        const place = lookup.find(ids[i]!);
+        if (place !== undefined) replaced.push(place);
+      });
+      await rows.reserve(replaced);
+    } catch (error) {
+      this.#writer.undo();
+      throw error;
+    }
+    await eachSlice(ids.length, (i) => {
+      this.#data.ids.set(first + i, ids[i]!);
+      lookup.add(first + i);
+    });
+    await rows.commit(replaced, ids.length);
+    this.#writer.committed();
+    return { inserted: ids.length - replaced.length, updated: replaced.length };
+  }
+
+  /** Encodes and writes; the workers encode the next vectors while this thread writes the last ones. */
+  async #writeAll(count: number, row: QuerySource['row']): Promise<void> {
+    // So few at once that a search waits for one or two slots per worker.
+    const perStep = ROWS_PER_SLOT * this.#serving.threadCount;
+    let coming = this.#encode(row, 0, Math.min(perStep, count));
+    for (let end = perStep; ; end += perStep) {
+      const encoded = await coming;
+      const last = end >= count;
+      if (!last) {
+        coming = this.#encode(row, end, Math.min(perStep, count - end));
+        // Writing may fail before anybody waits for it.
+        coming.catch(() => {});
+      }
+      for (const slot of encoded) await this.#writer.write(slot);
+      if (last) return;
+    }
+  }
+
+  #encode(row: QuerySource['row'], first: number, size: number): Promise<EncodedSlot[]> {
+    const { dimensions, stride, metric } = this.#data;
+    const shape = { dimensions, stride, normalise: metric === 'cosine' };
+    return this.#serving.run(new EncodeWork(row, { first, size }, this.#writer.form, shape), undefined);
+  }
+}
+
+/**
+ * Checks what is to be upserted.
+ *
+ * @throws {ScanneryError} SCANNERY_INVALID_OPTION, SCANNERY_INVALID_VECTOR, SCANNERY_INVALID_ID, SCANNERY_DUPLICATE_ID
+ */
+export async function checkRows(input: unknown, { dimensions, stride, metric }: IndexData): Promise<CheckedRows> {
+  if (typeof input !== 'object' || input === null) throw invalid('input', input, 'an object with vectors and ids');
+  const { vectors, ids } = input as { vectors?: unknown; ids?: unknown };
+  if (!isVector(ids)) throw invalid('ids', ids, 'an array or typed array of ids');
+  const { count, row } = vectorSource(vectors, dimensions);
+  if (ids.length !== count) {
+    throw new ScanneryError('SCANNERY_INVALID_ID', `there are ${ids.length} ids for ${count} vectors`, {
+      row: Math.min(ids.length, count),
+      value: ids.length,
+    });
+  }
+  const checked: Id[] = [];
+  const seen = new RowTable((i) => hashId(checked[i]!), count);
+  const scratch = new Float32Array(stride);
+  const shape = { dimensions, stride, normalise: metric === 'cosine' };
+  await eachSlice(count, (i) => {
+    const id: unknown = ids[i];
+    checkId(id, i, 'id');
+    const earlier = seen.find(hashId(id), (other) => checked[other] === id);
+    if (earlier !== -1) throw duplicateId(i, id, earlier);
+    checked.push(id);
+    seen.add(i, hashId(id));
+    writeVector(row(i), `row ${i}`, i, shape, scratch, 0);
+  });
+  return { ids: checked, row };
+}
+
+function vectorSource(vectors: unknown, dimensions: number): QuerySource {
+  if (vectors instanceof Float32Array || vectors instanceof Float64Array) {
+    const count = vectors.length / dimensions;
+    if (!Number.isInteger(count)) {
+      const message = `vectors have ${vectors.length} numbers, which is no multiple of ${dimensions} dimensions`;
+      throw new ScanneryError('SCANNERY_INVALID_VECTOR', message, { row: Math.floor(count), value: vectors.length });
+    }
+    return { count, row: (i) => vectors.subarray(i * dimensions, (i + 1) * dimensions) };
+  }
+  if (!Array.isArray(vectors)) {
+    throw invalid('vectors', vectors, 'a Float32Array, a Float64Array or an array of arrays');
+  }
+  return {
+    count: vectors.length,
+    row: (i) => {
+      if (isVector(vectors[i])) return vectors[i];
+      throw invalid(`vectors[${i}]`, vectors[i], 'an array or typed array of numbers');
+    },
+  };
+}
