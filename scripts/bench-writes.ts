@@ -103,15 +103,26 @@ console.log(`\n${left} vectors replaced in calls of ${BULK}: ${(left / bulk).toF
 const now = new Float32Array(size * dimensions);
 for (let i = 0; i < size; i++) now.set(row(i % 2 === 0 ? size + i / 2 : i), i * dimensions);
 const fresh = await Index.build({ vectors: now }, build);
-await compare();
+await compare(`After half of the vectors were replaced (${index.stats().deleted} deleted ones take room)`);
+const during: RunResult[] = [];
+let going = true;
+const searching = (async () => {
+  while (going) during.push(await searchesAlone(during.length, 2000));
+})();
+const rebalancing = await seconds(() => index.rebalance());
+going = false;
+await searching;
+const beside = percentiles.map((p) => `p${p} ${milliseconds(at(during, p))} ms`).join(', ');
+console.log(`\nrebalance: ${rebalancing.toFixed(1)} s; searches beside it ${beside}`);
+await compare('Rebalanced');
 await index.close();
 await fresh.close();
 
-function searchesAlone(seed: number): Promise<RunResult> {
+function searchesAlone(seed: number, duration = load.duration): Promise<RunResult> {
   const search = async (i: number): Promise<void> => {
     await index.search(queryAt(i));
   };
-  return drive({ search, close: async () => {} }, numQueries, { ...load, seed });
+  return drive({ search, close: async () => {} }, numQueries, { ...load, duration, seed });
 }
 
 /** Replaces one vector after the other; beyond the last one it begins anew with the same. */
@@ -128,7 +139,7 @@ function ratioAt(p: number): number {
 }
 
 /** Both indexes hold the same vectors by the same ids; they take turns. */
-async function compare(): Promise<void> {
+async function compare(title: string): Promise<void> {
   const truth = await fresh.searchBatch(queries, { k: K, exact: true });
   const check = await index.searchBatch(queries.subarray(0, 50 * dimensions), { k: K, exact: true });
   if (recall(check, truth.slice(0, 50)) < 1) throw new Error('The indexes do not hold the same vectors.');
@@ -152,9 +163,7 @@ async function compare(): Promise<void> {
     ]);
   }
   const [live, built] = [index.stats().bytes, fresh.stats().bytes];
-  console.log(
-    `\nAfter half of the vectors were replaced (${index.stats().deleted} deleted ones take room):\n\n${table(lines)}`,
-  );
+  console.log(`\n${title}:\n\n${table(lines)}`);
   console.log(`\nmemory ${megabytes(live)}, built afresh ${megabytes(built)}: ${(live / built).toFixed(2)} times`);
   const ids: Id[] = [];
   for await (const id of index.ids()) ids.push(id);

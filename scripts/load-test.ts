@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { ScanneryError } from '../src/index.ts';
 import { UnavailableError } from './datasets/index.ts';
 import { watchUsage } from './load-test/cpu.ts';
-import { drive, type Load } from './load-test/driver.ts';
+import { drive, type Load, type RunResult } from './load-test/driver.ts';
 import { type OpenTarget, openIndexTarget } from './load-test/index-target.ts';
 import { type LoadTestOptions, parseOptions, USAGE, UsageError } from './load-test/options.ts';
 import { plotSvg } from './load-test/plot.ts';
@@ -53,7 +53,7 @@ async function main(options: LoadTestOptions): Promise<void> {
 }
 
 async function fixedRate(target: OpenTarget, options: LoadTestOptions): Promise<void> {
-  const run = await measure(target, options.load);
+  const run = await measure(target, options, options.load.rate);
   console.log(runReport(run));
   await write(options, target, { run: runJson(run) }, run);
 }
@@ -70,7 +70,7 @@ async function highestRate(
     signal: interrupt.signal,
     onStep: (step) => console.log(stepLine(step, objective)),
     measure: async (rate) => {
-      const run = await measure(target, { ...options.load, rate });
+      const run = await measure(target, options, rate);
       const { offeredRate, achievedRate, latency, dropped, warmUp } = run.result;
       return {
         ...{ run, offeredRate, achievedRate, dropped: dropped + warmUp.dropped },
@@ -85,30 +85,50 @@ async function highestRate(
 }
 
 /** One run, with progress shown and this process watched while it is measured. */
-async function measure(target: OpenTarget, load: Load): Promise<Run> {
+async function measure(target: OpenTarget, { load, writes }: LoadTestOptions, rate: number): Promise<Run> {
   const progress = createProgressLine();
   let stop: ReturnType<typeof watchUsage> | undefined;
   let usage: Run['usage'];
-  const result = await drive(target, target.queries, load, {
-    signal: interrupt.signal,
-    onProgress: (snapshot) => progress.show(snapshot),
-    onMeasure: (started) => {
-      if (started) stop = watchUsage();
-      else usage = stop?.();
+  const reading = drive(
+    target,
+    target.queries,
+    { ...load, rate },
+    {
+      signal: interrupt.signal,
+      onProgress: (snapshot) => progress.show(snapshot),
+      onMeasure: (started) => {
+        if (started) stop = watchUsage();
+        else usage = stop?.();
+      },
     },
-  });
+  );
+  const writing = writes === undefined ? undefined : driveWrites(target, { ...load, rate: writes });
+  const result = await reading;
+  const written = await writing;
   progress.finish();
-  return { result, usage, sharedBytes: target.sharedBytes() };
+  return { result, usage, sharedBytes: target.sharedBytes(), ...(written && { writes: written }) };
+}
+
+/** Upserts by a schedule of their own. They pace themselves by timers: the queries may have the core. */
+function driveWrites(target: OpenTarget, load: Load): Promise<RunResult> {
+  const upserts = { search: (i: number) => target.upsert(i), close: async (): Promise<void> => {} };
+  return drive(upserts, Number.MAX_SAFE_INTEGER, { ...load, pace: 'timer' }, { signal: interrupt.signal });
 }
 
 async function write(
-  { target: asked, load, json, plot }: LoadTestOptions,
+  { target: asked, load, writes, json, plot }: LoadTestOptions,
   target: OpenTarget,
   results: Record<string, unknown>,
   run: Run | undefined,
 ): Promise<void> {
   if (json !== undefined) {
-    const about = { node: process.versions.node, description: target.description, target: asked, load };
+    const about = {
+      node: process.versions.node,
+      description: target.description,
+      target: asked,
+      load,
+      writes: writes ?? 0,
+    };
     writeFileSync(json, `${JSON.stringify({ ...about, ...results }, undefined, 2)}\n`);
   }
   if (plot === undefined) return;

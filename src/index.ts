@@ -24,6 +24,7 @@ export type {
   BuildProgress,
   HashingOptions,
   OpenOptions,
+  RebalanceOptions,
   RecallOptions,
   ReorderingOptions,
   SearchDefaults,

@@ -7,14 +7,19 @@ import { type TargetOptions, UsageError } from './options.ts';
 export interface OpenTarget extends Target {
   /** Different queries that it has. */
   readonly queries: number;
+  /** Upserts one vector: new ones at first, then new versions of the same. */
+  upsert(i: number): Promise<void>;
   /** Lines to print: what it is. */
   readonly description: readonly string[];
   /** Bytes of shared memory now; undefined where they are not this process's. */
   sharedBytes(): number | undefined;
 }
 
-/** Queries made up for a saved index, which comes with none. */
+/** Queries made up for a saved index, which comes with none; and vectors to upsert. */
 const MADE_UP = 1000;
+/** Different ids that are upserted, so that the index stays as large as it was but for them. */
+const UPSERTED_IDS = 10_000;
+const UPSERT_SEED = 7;
 
 /** Unit vectors of random directions, row-major f32 [count x dimensions]. */
 export function unitVectors(count: number, dimensions: number, seed: number): Float32Array {
@@ -137,6 +142,7 @@ function inProcess(
   const { numReorderingCandidates = config.defaults.numReorderingCandidates } = options;
   const leaves = `${Math.min(numLeavesToSearch, numLeaves)} of ${numLeaves} leaves`;
   const approximate = `${leaves}, ${numReorderingCandidates} candidates`;
+  const upserts = unitVectors(MADE_UP, dimensions, UPSERT_SEED);
   return {
     queries: count,
     description: [
@@ -147,6 +153,10 @@ function inProcess(
     ],
     async search(i) {
       await index.search(queries.subarray(i * dimensions, (i + 1) * dimensions), options);
+    },
+    async upsert(i) {
+      const at = (i % MADE_UP) * dimensions;
+      await index.upsert({ ids: [`load test ${i % UPSERTED_IDS}`], vectors: upserts.subarray(at, at + dimensions) });
     },
     sharedBytes: () => index.stats().bytes,
     close: () => index.close(),

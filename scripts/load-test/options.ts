@@ -26,6 +26,8 @@ export interface TargetOptions {
 export interface LoadTestOptions {
   readonly target: TargetOptions;
   readonly load: Load;
+  /** Vectors upserted a second beside the queries; undefined for none. */
+  readonly writes: number | undefined;
   readonly ramp: { readonly objective: number; readonly percentile: number; readonly highest: number } | undefined;
   readonly json: string | undefined;
   readonly plot: string | undefined;
@@ -51,6 +53,7 @@ The load
   --warm-up S            seconds before, not measured (2)
   --max-outstanding N    unanswered queries beyond which arrivals are dropped (100000)
   --drain S              seconds to wait for the last answers (30)
+  --writes R             vectors upserted a second beside the queries (0)
   --pace NAME            spin (punctual, takes a core; the default) or timer (takes none, about 1 ms late)
 
 The highest rate under an objective
@@ -70,6 +73,7 @@ const boolean = { type: 'boolean' } as const;
 const OPTIONS = {
   ...{ data: string, rows: string, dimensions: string, index: string, queries: string, threads: string },
   ...{ k: string, leaves: string, candidates: string, seed: string },
+  ...{ writes: string },
   ...{ rate: string, duration: string, 'warm-up': string, 'max-outstanding': string, drain: string, pace: string },
   ...{ 'find-rate': boolean, objective: string, percentile: string, 'max-rate': string },
   ...{ json: string, plot: string, help: boolean },
@@ -173,6 +177,7 @@ export function parseOptions(args: readonly string[]): LoadTestOptions | undefin
       drain: 1000 * (number('drain', 0, 86_400, false) ?? 30),
       maxOutstanding: number('max-outstanding', 1, 10_000_000, true) ?? 100_000,
     },
+    writes: number('writes', 0, 1e6, false) || undefined,
     ramp: values['find-rate']
       ? {
           objective: time('objective', '5ms'),

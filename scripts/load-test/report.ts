@@ -10,6 +10,8 @@ export interface Run {
   /** Undefined if the run was cut short before anything was measured. */
   readonly usage: Usage | undefined;
   readonly sharedBytes: number | undefined;
+  /** The upserts beside the queries, if there were any. */
+  readonly writes?: RunResult;
 }
 
 export interface RampStep extends Measured {
@@ -47,7 +49,7 @@ function facts(rows: readonly (readonly [string, string])[]): string {
 }
 
 /** One run as text to print. */
-export function runReport({ result, usage, sharedBytes }: Run): string {
+export function runReport({ result, usage, sharedBytes, writes }: Run): string {
   const { latency, service, lateness, errors, warmUp } = result;
   const rows: [string, string][] = [
     [
@@ -60,8 +62,13 @@ export function runReport({ result, usage, sharedBytes }: Run): string {
         `at most ${count(result.peakOutstanding)} outstanding`,
     ],
   ];
-  const failures = Object.entries(errors).map(([code, number]) => `${count(number)} x ${code}`);
-  rows.push(['errors', failures.length > 0 ? failures.join(', ') : 'none']);
+  rows.push(['errors', failuresOf(errors)]);
+  if (writes !== undefined) {
+    const { achievedRate, answered, dropped, unanswered } = writes;
+    const lost = dropped + unanswered > 0 ? `, ${count(dropped + unanswered)} DROPPED OR UNANSWERED` : '';
+    const done = `${count(answered)} upserts, achieved ${perSecond(achievedRate)}${lost}`;
+    rows.push(['writes', `${done}; errors: ${failuresOf(writes.errors)}`]);
+  }
   if (result.dropped > 0) {
     rows.push(['DROPPED', `${count(result.dropped)} arrivals, never sent: too many were outstanding`]);
   }
@@ -76,12 +83,21 @@ export function runReport({ result, usage, sharedBytes }: Run): string {
     timesRow('from when it was due', latency),
     timesRow('from when it was sent', service),
     timesRow('sent late by', lateness),
+    ...(writes === undefined ? [] : [timesRow('a write, from when it was due', writes.latency)]),
   ];
   const width = Math.max(...times.map(([name]) => name!.length));
   const parts = [facts(rows), table(times.map(([name, ...cells]) => [name!.padEnd(width), ...cells]))];
   if (usage !== undefined) parts.push(usageReport(usage, result, sharedBytes));
   if (result.interrupted) parts.unshift('INTERRUPTED: this is what was measured until then.');
   return parts.join('\n\n');
+}
+
+function failuresOf(errors: RunResult['errors']): string {
+  return (
+    Object.entries(errors)
+      .map(([code, number]) => `${count(number)} x ${code}`)
+      .join(', ') || 'none'
+  );
 }
 
 function usageReport(usage: Usage, { spinning }: RunResult, sharedBytes: number | undefined): string {
@@ -140,16 +156,17 @@ function timesJson(times: Times): Record<string, number | null> {
 }
 
 /** One run for programs to read: rates a second, times in milliseconds, null where nothing was measured. */
-export function runJson({ result, usage, sharedBytes }: Run): Record<string, unknown> {
-  const { latency, service, lateness, ...counts } = result;
+export function runJson({ result, usage, sharedBytes, writes }: Run): Record<string, unknown> {
   return {
-    ...counts,
-    latency: timesJson(latency),
-    service: timesJson(service),
-    lateness: timesJson(lateness),
+    ...resultJson(result),
     usage: usage ?? null,
     sharedBytes: sharedBytes ?? null,
+    writes: writes === undefined ? null : resultJson(writes),
   };
+}
+
+function resultJson({ latency, service, lateness, ...counts }: RunResult): Record<string, unknown> {
+  return { ...counts, latency: timesJson(latency), service: timesJson(service), lateness: timesJson(lateness) };
 }
 
 export function rampJson(ramp: RampResult<RampStep>, objective: Objective): Record<string, unknown> {

@@ -19,12 +19,17 @@ import { type TrainingContext, trainTree } from './train-tree.ts';
 import { TrainingSet } from './training-set.ts';
 import type { IndexConfig } from './types.ts';
 
+/** The options of a build that shape an index, as they were given. */
+export type BuildRequest = Pick<BuildOptions, 'tree' | 'hashing' | 'reordering' | 'defaults' | 'shards' | 'seed'>;
+
 /** All of an index but its threads: what `save` writes and `open` reads. */
 export interface IndexData {
   readonly dimensions: number;
   readonly stride: number;
   readonly metric: Metric;
   readonly config: IndexConfig;
+  /** What the build was asked for. */
+  readonly request: BuildRequest;
   readonly ids: GrowingIds;
   /** The control memory, with the model in bytes [RESERVED_BYTES, modelEnd). */
   readonly control: WebAssembly.Memory;
@@ -94,7 +99,17 @@ export async function buildIndex(staging: Staging, context: BuildContext): Promi
   const shards = await fillShards(plan, numMemories, staged, used, inPlace, context);
   const modelEnd = align(new Int32Array(control.buffer)[TOP_WORD]!);
   return {
-    ...{ dimensions, stride, metric, config, ids: new GrowingIds(staging.ids), control, model: pointer, modelEnd },
+    ...{
+      dimensions,
+      stride,
+      metric,
+      config,
+      request: requestOf(options),
+      ids: new GrowingIds(staging.ids),
+      control,
+      model: pointer,
+      modelEnd,
+    },
     ...{
       numLeaves: plan.numLeaves,
       subspaces: plan.subspaces,
@@ -104,6 +119,11 @@ export async function buildIndex(staging: Staging, context: BuildContext): Promi
       lanesPerVector: spills ? 2 : 1,
     },
   };
+}
+
+/** Plain data, which can be saved. */
+function requestOf({ tree, hashing, reordering, defaults, shards, seed }: BuildOptions): BuildRequest {
+  return JSON.parse(JSON.stringify({ tree, hashing, reordering, defaults, shards, seed })) as BuildRequest;
 }
 
 /** Returns the model, and the memory of the training set, which is free for other uses. */

@@ -9,7 +9,6 @@ import { isVector } from './inputs.ts';
 import type { Place } from './rows.ts';
 import type { Serving } from './serving.ts';
 import { needsVectors, type VectorReader, vectorReader } from './stored-vectors.ts';
-import { throwIfAborted } from './threads.ts';
 import type { DeleteResult, Id, StoredVector, UpsertResult } from './types.ts';
 import { checkRows, Upserter } from './upsert.ts';
 
@@ -23,7 +22,7 @@ export interface ContentsParts {
   readonly kernels: KernelSource;
 }
 
-/** The vectors of an index by their ids, and the order of its writes. */
+/** The vectors of an index by their ids. Only one write may be under way at a time. */
 export class Contents {
   readonly #data: IndexData;
   readonly #serving: Serving;
@@ -31,8 +30,6 @@ export class Contents {
   #lookup: Promise<IdLookup> | undefined;
   #readers: readonly VectorReader[] | undefined;
   #upserter: Upserter | undefined;
-  /** Settles, without an error, when all writes so far have. */
-  #written: Promise<void> = Promise.resolve();
 
   constructor({ data, serving, kernels }: ContentsParts) {
     this.#data = data;
@@ -71,31 +68,21 @@ export class Contents {
   }
 
   /** Adds vectors, each in place of the one with its id if there is one; all of it becomes visible at once. */
-  async upsert(input: unknown, signal: AbortSignal | undefined): Promise<UpsertResult> {
-    return this.exclusive(async () => {
-      throwIfAborted(signal);
-      const checked = await checkRows(input, this.#data);
-      if (checked.ids.length === 0) return { inserted: 0, updated: 0 };
-      const lookup = await this.#lookUp();
-      this.#upserter ??= new Upserter(this.#data, this.#serving, this.#kernels);
-      return this.#upserter.upsert(checked, lookup);
-    });
+  async upsert(input: unknown): Promise<UpsertResult> {
+    const checked = await checkRows(input, this.#data);
+    if (checked.ids.length === 0) return { inserted: 0, updated: 0 };
+    const lookup = await this.#lookUp();
+    this.#upserter ??= new Upserter(this.#data, this.#serving, this.#kernels);
+    return this.#upserter.upsert(checked, lookup);
   }
 
   /** Deletes what has these ids; all of it disappears at once. */
-  async delete(ids: unknown, signal: AbortSignal | undefined): Promise<DeleteResult> {
+  async delete(ids: unknown): Promise<DeleteResult> {
     if (!isVector(ids)) throw invalid('ids', ids, 'an array or typed array of ids');
-    return this.exclusive(async () => {
-      throwIfAborted(signal);
-      return this.#delete(ids);
-    });
-  }
-
-  async #delete(ids: ArrayLike<unknown>): Promise<DeleteResult> {
     const { rows } = this.#data;
     const checked: Id[] = [];
     await eachSlice(ids.length, (i) => {
-      const id = ids[i];
+      const id: unknown = ids[i];
       checkId(id, i, 'id');
       checked.push(id);
     });
@@ -109,21 +96,6 @@ export class Contents {
     await rows.reserve(found);
     await rows.commit(found);
     return { deleted: places.size, unknown: checked.length - places.size };
-  }
-
-  /** Does something after all writes before it, and before all that come later. */
-  exclusive<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#written.then(work);
-    this.#written = turn.then(
-      () => {},
-      () => {},
-    );
-    return turn;
-  }
-
-  /** Waits for the writes so far. */
-  settled(): Promise<void> {
-    return this.#written;
   }
 
   async #find(id: unknown): Promise<Place | undefined> {

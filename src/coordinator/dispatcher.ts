@@ -91,6 +91,11 @@ export class Dispatcher {
     this.#settleIdle();
   }
 
+  /** Counts in what another has counted. */
+  add(counters: QueryCounters): void {
+    for (const [name, count] of Object.entries(counters)) this.counters[name as keyof QueryCounters] += count;
+  }
+
   dispose(): void {
     clearInterval(this.#keepAlive);
   }

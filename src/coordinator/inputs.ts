@@ -2,29 +2,30 @@ import { invalid } from '../protocol/check.ts';
 import { ScanneryError, show } from '../protocol/errors.ts';
 import { MAX_MAGNITUDE } from '../protocol/metrics.ts';
 import type { QuerySource } from './call.ts';
-import type { Query, QueryBatch } from './types.ts';
+import type { Query } from './types.ts';
 
 export function isVector(value: unknown): value is Query {
   return Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
 }
 
-export function querySource(queries: QueryBatch, dimensions: number): QuerySource {
-  if (queries instanceof Float32Array || queries instanceof Float64Array) {
-    const count = queries.length / dimensions;
+/** The rows of a batch; `name` is what messages call it. A row is looked at when it is asked for. */
+export function rowSource(batch: unknown, dimensions: number, name: 'queries' | 'vectors'): QuerySource {
+  if (batch instanceof Float32Array || batch instanceof Float64Array) {
+    const count = batch.length / dimensions;
     if (!Number.isInteger(count)) {
-      const message = `queries have ${queries.length} numbers, which is no multiple of ${dimensions} dimensions`;
-      throw new ScanneryError('SCANNERY_INVALID_VECTOR', message, { row: Math.floor(count), value: queries.length });
+      const message = `${name} have ${batch.length} numbers, which is no multiple of ${dimensions} dimensions`;
+      throw new ScanneryError('SCANNERY_INVALID_VECTOR', message, { row: Math.floor(count), value: batch.length });
     }
-    return { count, row: (i) => queries.subarray(i * dimensions, (i + 1) * dimensions) };
+    return { count, row: (i) => batch.subarray(i * dimensions, (i + 1) * dimensions) };
   }
-  if (!Array.isArray(queries))
-    throw invalid('queries', queries, 'a Float32Array, a Float64Array or an array of arrays');
-  const rows = queries as readonly Query[];
+  if (!Array.isArray(batch)) throw invalid(name, batch, 'a Float32Array, a Float64Array or an array of arrays');
+  const rows: readonly unknown[] = batch;
   return {
     count: rows.length,
     row: (i) => {
-      if (isVector(rows[i])) return rows[i]!;
-      throw invalid(`queries[${i}]`, rows[i], 'an array or typed array of numbers');
+      const row = rows[i];
+      if (isVector(row)) return row;
+      throw invalid(`${name}[${i}]`, row, 'an array or typed array of numbers');
     },
   };
 }

@@ -1,7 +1,7 @@
 import type { RecallOptions, TuneOptions } from '../protocol/options.ts';
 import type { IndexData } from './build.ts';
 import type { QuerySource } from './call.ts';
-import { querySource } from './inputs.ts';
+import { rowSource } from './inputs.ts';
 import { chooseRequest, runRequest } from './requests.ts';
 import type { Serving } from './serving.ts';
 import { needsVectors, perturbedVectors } from './stored-vectors.ts';
@@ -63,7 +63,8 @@ export function withDefaults(
   data: IndexData,
   { k, numLeavesToSearch, numReorderingCandidates }: TuneResult,
 ): IndexData {
-  return { ...data, config: { ...data.config, defaults: { k, numLeavesToSearch, numReorderingCandidates } } };
+  const defaults = { k, numLeavesToSearch, numReorderingCandidates };
+  return { ...data, config: { ...data.config, defaults } };
 }
 
 function exactAnswers(
@@ -81,9 +82,13 @@ function sampleQueries(data: IndexData, { queries, maxQueries, seed }: RecallOpt
     if (data.config.reordering === false) {
       throw needsVectors('recall is measured against exact search, which');
     }
-    return querySource(data.rows.live === 0 ? [] : perturbedVectors(data, maxQueries!, seed!), data.dimensions);
+    return rowSource(
+      data.rows.live === 0 ? [] : perturbedVectors(data, maxQueries!, seed!),
+      data.dimensions,
+      'queries',
+    );
   }
-  const all = querySource(queries, data.dimensions);
+  const all = rowSource(queries, data.dimensions, 'queries');
   const count = Math.min(all.count, maxQueries!);
   return { count, row: (i) => all.row(Math.floor((i * all.count) / count)) };
 }

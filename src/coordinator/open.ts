@@ -27,7 +27,8 @@ import { Rows } from './rows.ts';
 import { INDEX_FILE, INDEX_KIND, memorySection, SHARD_KIND, shardFile } from './save.ts';
 
 /** What the index file's header says. */
-interface Meta extends Pick<IndexData, 'dimensions' | 'stride' | 'metric' | 'config' | 'numLeaves' | 'subspaces'> {
+interface Meta
+  extends Pick<IndexData, 'dimensions' | 'stride' | 'metric' | 'config' | 'request' | 'numLeaves' | 'subspaces'> {
   readonly size: number;
   readonly model: number;
   readonly idKind: IdKind;
@@ -144,6 +145,8 @@ function checkMeta(file: SavedFile): Meta {
     meta.numShards <= MAX_SHARDS &&
     ['row', 'integer', 'text'].includes(meta.idKind) &&
     typeof meta.config?.defaults === 'object' &&
+    typeof meta.request === 'object' &&
+    meta.request !== null &&
     file.header.sections.length === { row: 2, integer: 3, text: 4 }[meta.idKind];
   if (!sound) throw damaged(file.path, 'its header');
   return meta;

@@ -18,17 +18,25 @@ export interface Parts {
   readonly serving: Serving;
   readonly threads: Threads;
   readonly kernels: KernelSource;
+  readonly maxInFlight: number;
 }
 
-/** Builds an index from what `Index.build` was given, and starts serving it. */
-export async function buildParts(input: unknown, options: Readonly<BuildOptions>): Promise<Parts> {
+/**
+ * Builds an index from what `Index.build` was given, and starts serving it. `backgroundThreads`: so many threads build, which give
+ * way to all others, instead of those that serve.
+ */
+export async function buildParts(
+  input: unknown,
+  options: Readonly<BuildOptions>,
+  backgroundThreads?: number,
+): Promise<Parts> {
   const kernels = loadKernels(chooseTier());
   const count = options.threads ?? defaultThreads();
   const report = options.onProgress ?? (() => {});
   const staging = await ingest(input, options, kernels, count, report);
-  const threads = new Threads(count);
+  const threads = new Threads(backgroundThreads ?? count, backgroundThreads !== undefined);
   const context = { threads, kernels, options, report };
-  if (staging.bytes <= KEEP_STAGED_BYTES) {
+  if (staging.bytes <= KEEP_STAGED_BYTES && backgroundThreads === undefined) {
     return startParts(threads, kernels, options.maxInFlight!, () => buildIndex(staging, context));
   }
   // Threads in their serving loop would hold on to the staging memory; let others serve.
@@ -79,7 +87,7 @@ async function startParts(
   try {
     const data = await make();
     const serving = await Serving.start(data, threads, kernels, maxInFlight);
-    return { data, contents: new Contents({ data, serving, kernels }), serving, threads, kernels };
+    return { data, contents: new Contents({ data, serving, kernels }), serving, threads, kernels, maxInFlight };
   } catch (error) {
     await threads.destroy();
     throw error;

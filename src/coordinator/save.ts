@@ -21,8 +21,8 @@ export function memorySection(kernels: KernelSource, memory: WebAssembly.Memory,
 }
 
 /**
- * Writes an index, and a companion if there is one, as a new generation of a directory. Equal indexes give equal files, byte
- * for byte.
+ * Writes an index, and a companion if there is one, as a new generation of a directory. Indexes that were built alike give equal
+ * files, byte for byte, as long as nothing was added: that lies where the workers' scratch left room.
  */
 export async function saveIndex(
   directory: unknown,
@@ -30,7 +30,7 @@ export async function saveIndex(
   kernels: KernelSource,
   companion?: Companion,
 ): Promise<void> {
-  const { dimensions, stride, metric, config, numLeaves, subspaces, model, rows, numShards } = data;
+  const { dimensions, stride, metric, config, request, numLeaves, subspaces, model, rows, numShards } = data;
   const { count: size, sizes: shardSizes, deleted } = rows;
   const deletedBytes = new Uint8Array(deleted.buffer, deleted.byteOffset, deleted.byteLength);
   const ids = await data.ids.packed(size);
@@ -45,6 +45,7 @@ export async function saveIndex(
           stride,
           metric,
           config,
+          request,
           numLeaves,
           subspaces,
           model,

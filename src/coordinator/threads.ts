@@ -25,14 +25,17 @@ export type PhaseOf<T extends BuildTask> = T extends BuildTask ? Omit<T, 'cursor
 /** The worker threads of one index. piscina starts and ends them, and carries build tasks. */
 export class Threads {
   readonly count: number;
+  readonly #background: boolean;
   #pool: Piscina;
   #restarts = 0;
   /** Whether threads end because we end them. */
   #ending = false;
 
-  constructor(count: number) {
+  /** `background`: threads that give way to all others, where the system has priorities for threads (Linux). */
+  constructor(count: number, background = false) {
     this.count = count;
-    this.#pool = startPool(count);
+    this.#background = background;
+    this.#pool = startPool(count, background);
   }
 
   /** Threads that were started in place of dead ones. */
@@ -113,7 +116,7 @@ export class Threads {
   /** Ends all threads, whatever they are doing, and starts as many new ones. */
   async restart(): Promise<void> {
     await this.destroy();
-    this.#pool = startPool(this.count);
+    this.#pool = startPool(this.count, this.#background);
     this.#ending = false;
   }
 
@@ -141,7 +144,7 @@ export class Threads {
   }
 }
 
-function startPool(count: number): Piscina {
+function startPool(count: number, background: boolean): Piscina {
   const source = import.meta.url.endsWith('.ts');
   const pool = new Piscina({
     filename: new URL(`../shard/${source ? 'worker-from-source.mjs' : 'worker.js'}`, import.meta.url).href,
@@ -153,6 +156,7 @@ function startPool(count: number): Piscina {
     atomics: 'disabled',
     recordTiming: false,
     execArgv: inheritedArguments(),
+    workerData: { background },
   });
   // A thread that dies while it holds no task is reported here, too; its 'exit' is what we act on.
   pool.on('error', () => {});

@@ -7,7 +7,7 @@ import { eachSlice } from './each-slice.ts';
 import { type EncodedSlot, EncodeWork, ROWS_PER_SLOT } from './encode-work.ts';
 import { checkId, duplicateId } from './id-column.ts';
 import type { IdLookup } from './id-lookup.ts';
-import { isVector } from './inputs.ts';
+import { isVector, rowSource } from './inputs.ts';
 import { placeEncoder } from './place-encoder.ts';
 import { hashId, RowTable } from './row-table.ts';
 import { RowWriter } from './row-writer.ts';
@@ -100,7 +100,7 @@ export async function checkRows(input: unknown, { dimensions, stride, metric }: 
   if (typeof input !== 'object' || input === null) throw invalid('input', input, 'an object with vectors and ids');
   const { vectors, ids } = input as { vectors?: unknown; ids?: unknown };
   if (!isVector(ids)) throw invalid('ids', ids, 'an array or typed array of ids');
-  const { count, row } = vectorSource(vectors, dimensions);
+  const { count, row } = rowSource(vectors, dimensions, 'vectors');
   if (ids.length !== count) {
     throw new ScanneryError('SCANNERY_INVALID_ID', `there are ${ids.length} ids for ${count} vectors`, {
       row: Math.min(ids.length, count),
@@ -121,25 +121,4 @@ export async function checkRows(input: unknown, { dimensions, stride, metric }: 
     writeVector(row(i), `row ${i}`, i, shape, scratch, 0);
   });
   return { ids: checked, row };
-}
-
-function vectorSource(vectors: unknown, dimensions: number): QuerySource {
-  if (vectors instanceof Float32Array || vectors instanceof Float64Array) {
-    const count = vectors.length / dimensions;
-    if (!Number.isInteger(count)) {
-      const message = `vectors have ${vectors.length} numbers, which is no multiple of ${dimensions} dimensions`;
-      throw new ScanneryError('SCANNERY_INVALID_VECTOR', message, { row: Math.floor(count), value: vectors.length });
-    }
-    return { count, row: (i) => vectors.subarray(i * dimensions, (i + 1) * dimensions) };
-  }
-  if (!Array.isArray(vectors)) {
-    throw invalid('vectors', vectors, 'a Float32Array, a Float64Array or an array of arrays');
-  }
-  return {
-    count: vectors.length,
-    row: (i) => {
-      if (isVector(vectors[i])) return vectors[i];
-      throw invalid(`vectors[${i}]`, vectors[i], 'an array or typed array of numbers');
-    },
-  };
 }

@@ -1,11 +1,12 @@
 import { invalid } from '../protocol/check.ts';
-import { ScanneryError } from '../protocol/errors.ts';
 import type { Metric } from '../protocol/metrics.ts';
 import {
   type BuildOptions,
   type OpenOptions,
+  type RebalanceOptions,
   type RecallOptions,
   resolveBuildOptions,
+  resolveRebalanceOptions,
   resolveRecallOptions,
   resolveTuneOptions,
   resolveWriteOptions,
@@ -14,9 +15,9 @@ import {
   type WriteOptions,
 } from '../protocol/options.ts';
 import type { Companion, OpenIndexWith, SaveIndexWith } from './companion.ts';
-import type { Contents } from './contents.ts';
-import { isVector, querySource } from './inputs.ts';
-import { measureRecall, tuneIndex, withDefaults } from './measuring.ts';
+import { isVector, rowSource } from './inputs.ts';
+import { Live } from './live.ts';
+import { measureRecall, tuneIndex } from './measuring.ts';
 import { openIndex } from './open.ts';
 import { buildParts, openParts, openPartsWith, type Parts } from './parts.ts';
 import { readRequest, runRequest } from './requests.ts';
@@ -48,10 +49,7 @@ export class Index {
   /** Numbers per vector. */
   readonly dimensions: number;
   readonly metric: Metric;
-  /** Null once closed, so that the memory can go. */
-  #parts: Parts | null;
-  #closing: Promise<void> | null = null;
-  #sizeWhenClosed = 0;
+  readonly #live: Live;
 
   static {
     saveIndexWith = (index, directory, companion) => index.#save(directory, companion);
@@ -64,12 +62,12 @@ export class Index {
   private constructor(parts: Parts) {
     this.dimensions = parts.data.dimensions;
     this.metric = parts.data.metric;
-    this.#parts = parts;
+    this.#live = new Live(parts);
   }
 
   /** Vectors in the index that are not deleted. */
   get size(): number {
-    return this.#parts?.contents.size ?? this.#sizeWhenClosed;
+    return this.#live.size;
   }
 
   /**
@@ -128,7 +126,7 @@ export class Index {
    */
   async searchBatch(queries: QueryBatch, options?: SearchOptions): Promise<SearchResult[]> {
     const { request, signal, parts } = this.#prepare(options);
-    const source = querySource(queries, this.dimensions);
+    const source = rowSource(queries, this.dimensions, 'queries');
     return source.count === 0 ? [] : runRequest(parts.data, parts.serving, source, request, signal);
   }
 
@@ -148,7 +146,8 @@ export class Index {
    * @throws {ScanneryError} as `searchBatch`; SCANNERY_NOT_SUPPORTED for an index without stored vectors
    */
   async measureRecall(options?: RecallOptions): Promise<number> {
-    return measureRecall(this.#open(), resolveRecallOptions(options));
+    const resolved = resolveRecallOptions(options);
+    return this.#live.use((parts) => measureRecall(parts, resolved));
   }
 
   /**
@@ -161,9 +160,8 @@ export class Index {
   async tune(options?: TuneOptions): Promise<TuneResult> {
     const resolved = resolveTuneOptions(options);
     throwIfAborted(resolved.signal);
-    const result = await tuneIndex(this.#open(), resolved);
-    const parts = this.#open();
-    this.#parts = { ...parts, data: withDefaults(parts.data, result) };
+    const result = await this.#live.use((parts) => tuneIndex(parts, resolved));
+    this.#live.setDefaults(result);
     return result;
   }
 
@@ -178,14 +176,13 @@ export class Index {
   }
 
   async #save(directory: string, companion?: Companion): Promise<void> {
-    const { data, contents, kernels } = this.#open();
-    return contents.exclusive(() => saveIndex(directory, data, kernels, companion));
+    return this.#live.write(undefined, ({ data, kernels }) => saveIndex(directory, data, kernels, companion));
   }
 
   /**
    * Adds vectors; one whose id the index has takes the place of the other. Every search that begins after the promise resolves sees
    * all of them, one that is under way sees none; none ever sees both vectors of an id. Searches never wait for it. Vectors are
-   * assigned to the leaves there are and hashed by the codebooks there are: build anew when they become very different.
+   * assigned to the leaves there are and hashed by the codebooks there are: `rebalance` when they become very different.
    *
    * @param input vectors [n x dimensions] and their ids
    * @param options.signal ends the call with SCANNERY_ABORTED if it has not begun: writes and saves take their turns
@@ -194,13 +191,12 @@ export class Index {
    *   has changed
    */
   async upsert(input: UpsertInput, options?: WriteOptions): Promise<UpsertResult> {
-    const { contents, signal } = this.#prepareWrite(options);
-    return contents.upsert(input, signal);
+    return this.#live.write(signalOf(options), ({ contents }) => contents.upsert(input));
   }
 
   /**
    * Deletes vectors. Every search that begins after the promise resolves finds none of them; one that is under way answers as if
-   * they were there. Searches never wait for it. Their room is not used again before the vectors are built into another index.
+   * they were there. Searches never wait for it. Their room is not used again before `rebalance`.
    *
    * @param ids array or typed array; ids that the index does not have are counted, not an error
    * @param options.signal ends the call with SCANNERY_ABORTED if it has not begun: writes and saves take their turns
@@ -208,8 +204,7 @@ export class Index {
    *   SCANNERY_OUT_OF_MEMORY; then nothing is deleted
    */
   async delete(ids: ArrayLike<Id>, options?: WriteOptions): Promise<DeleteResult> {
-    const { contents, signal } = this.#prepareWrite(options);
-    return contents.delete(ids, signal);
+    return this.#live.write(signalOf(options), ({ contents }) => contents.delete(ids));
   }
 
   /**
@@ -219,7 +214,7 @@ export class Index {
    * @throws {ScanneryError} SCANNERY_INVALID_ID, SCANNERY_CLOSED
    */
   async has(id: Id): Promise<boolean> {
-    return this.#open().contents.has(id);
+    return this.#live.open().contents.has(id);
   }
 
   /**
@@ -228,7 +223,7 @@ export class Index {
    * @throws {ScanneryError} SCANNERY_INVALID_ID, SCANNERY_CLOSED; SCANNERY_NOT_SUPPORTED for an index that keeps no vectors
    */
   async get(id: Id): Promise<StoredVector | undefined> {
-    return this.#open().contents.get(id);
+    return this.#live.open().contents.get(id);
   }
 
   /**
@@ -237,10 +232,25 @@ export class Index {
    * @throws {ScanneryError} SCANNERY_CLOSED
    */
   async *ids(): AsyncGenerator<Id, void, undefined> {
-    for await (const id of this.#open().contents.ids()) {
-      this.#open();
-      yield id;
+    const { contents } = this.#live.open();
+    for await (const id of contents.ids()) {
+      const now = this.#live.open().contents;
+      // Once the index was rebalanced, deletions are known to the new one only.
+      if (now === contents || (await now.has(id))) yield id;
     }
+  }
+
+  /**
+   * Builds the vectors there are into a new tree and new codebooks, as `build` would with the options that the index was built
+   * with, and puts the result in the place of what there is. Deleted vectors and the room they took are gone then. One thread builds,
+   * beside those that serve; searches and writes go on meanwhile, and memory is taken twice. Search defaults are kept, for the same
+   * part of the leaves; `tune` chooses them anew.
+   *
+   * @throws {ScanneryError} SCANNERY_INVALID_OPTION, SCANNERY_ABORTED, SCANNERY_CLOSED, SCANNERY_OUT_OF_MEMORY,
+   *   SCANNERY_WORKER_FAILED; then the index is as it was. SCANNERY_NOT_SUPPORTED for an index that keeps no vectors
+   */
+  async rebalance(options?: RebalanceOptions): Promise<void> {
+    return this.#live.rebalance(resolveRebalanceOptions(options));
   }
 
   /**
@@ -249,31 +259,17 @@ export class Index {
    * @throws {ScanneryError} SCANNERY_CLOSED
    */
   stats(): IndexStats {
-    const { data, serving, threads, kernels } = this.#open();
+    const { data, serving, threads, kernels } = this.#live.open();
     return describe(data, serving, threads, kernels.tier);
   }
 
   /** Waits for the calls in flight, then frees threads and memory. Calls made afterwards fail with SCANNERY_CLOSED. */
   async close(): Promise<void> {
-    this.#closing ??= this.#stop();
-    return this.#closing;
+    return this.#live.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  async #stop(): Promise<void> {
-    const { serving, contents } = this.#parts!;
-    await contents.settled();
-    await serving.stop();
-    this.#sizeWhenClosed = contents.size;
-    this.#parts = null;
-  }
-
-  #open(): Parts {
-    if (this.#closing === null && this.#parts !== null) return this.#parts;
-    throw new ScanneryError('SCANNERY_CLOSED', 'the index is closed');
   }
 
   async #searchOne(query: Query, options: SearchOptions | undefined, explain: boolean): Promise<SearchResult> {
@@ -284,15 +280,12 @@ export class Index {
     return result!;
   }
 
-  #prepareWrite(options: WriteOptions | undefined): { contents: Contents; signal: AbortSignal | undefined } {
-    const { contents } = this.#open();
-    const { signal } = options === undefined ? {} : resolveWriteOptions(options);
-    throwIfAborted(signal);
-    return { contents, signal };
-  }
-
   #prepare(options: SearchOptions | undefined): ReturnType<typeof readRequest> & { parts: Parts } {
-    const parts = this.#open();
+    const parts = this.#live.open();
     return { parts, ...readRequest(parts.data, options) };
   }
+}
+
+function signalOf(options: WriteOptions | undefined): AbortSignal | undefined {
+  return options === undefined ? undefined : resolveWriteOptions(options).signal;
 }

@@ -132,6 +132,13 @@ export interface WriteOptions {
   signal?: AbortSignal | undefined;
 }
 
+export interface RebalanceOptions {
+  /** Ends the call; the index stays as it is. */
+  signal?: AbortSignal | undefined;
+  /** Called now and then on the caller's thread. An error that it throws ends the call. */
+  onProgress?: ((progress: BuildProgress) => void) | undefined;
+}
+
 type QueryInput = Float32Array | Float64Array | readonly ArrayLike<number>[];
 
 export interface OpenOptions {
@@ -247,6 +254,7 @@ export const OPEN: OptionTable<OpenOptions> = {
 };
 
 const WRITE: OptionTable<WriteOptions> = { signal };
+const REBALANCE: OptionTable<RebalanceOptions> = { signal, onProgress: { default: undefined, check: callback } };
 
 /** Options with their defaults in place; those that depend on the data are still undefined. */
 export type Resolved<T, Open extends keyof T> = Readonly<Required<Omit<T, Open>> & Pick<T, Open>>;
@@ -258,6 +266,7 @@ export const resolveSearchOptions = (given: unknown): Readonly<SearchOptions> =>
 export const resolveRecallOptions = (given: unknown): Readonly<RecallOptions> => resolveOptions(RECALL, given);
 export const resolveTuneOptions = (given: unknown): Readonly<TuneOptions> => resolveOptions(TUNE, given);
 export const resolveOpenOptions = (given: unknown): Readonly<OpenOptions> => resolveOptions(OPEN, given);
+export const resolveRebalanceOptions = (given: unknown): Readonly<RebalanceOptions> => resolveOptions(REBALANCE, given);
 export const resolveWriteOptions = (given: unknown): Readonly<WriteOptions> => resolveOptions(WRITE, given);
 export const resolveTreeOptions = (given: TreeOptions): ResolvedTree =>
   resolveOptions(TREE, given, 'tree') as ResolvedTree;

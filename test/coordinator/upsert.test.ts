@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { type BuildOptions, type Id, Index, METRICS, type SearchResult } from '../../src/index.ts';
+import { type BuildOptions, type Id, Index, METRICS } from '../../src/index.ts';
 import { fingerprint, temporaryDirectory } from '../support/directories.ts';
 import { failureOf } from '../support/failures.ts';
 import { Random } from '../support/random.ts';
@@ -248,83 +248,4 @@ describe('what is refused', () => {
     expect(await index.upsert({ ids: [], vectors: [] })).toEqual({ inserted: 0, updated: 0 });
     expect(index.size).toBe(size);
   });
-});
-
-describe('a search', () => {
-  it('sees all of a call or nothing, whatever is under way, and never waits', async () => {
-    // Version v of every vector is v times the first; the score of each of the k found tells its version.
-    const count = 60;
-    const at = (version: number) => new Float32Array(count * dimensions).fill(version);
-    const ids = Array.from({ length: count }, (_, i) => `id ${i}`);
-    await using index = await Index.build(
-      { ids, vectors: at(1) },
-      { dimensions, tree, hashing, threads: 2, shards: 2 },
-    );
-    const query = new Float32Array(dimensions).fill(1 / dimensions);
-    let [writing, searches] = [true, 0];
-    const versions = new Set<number>();
-    const check = ({ ids: found, scores }: SearchResult): void => {
-      expect(new Set(found).size).toBe(count);
-      const version = Math.round(scores[0]!);
-      for (const score of scores) expect(score).toBeCloseTo(version, 3);
-      versions.add(version);
-    };
-    const searching = Array.from({ length: 4 }, async (_, i) => {
-      while (writing) {
-        const results = await index.searchBatch([query, query, query], { k: count, ...ALL, exact: i % 2 === 0 });
-        for (const result of results) check(result);
-        expect(new Set(results.map(({ scores }) => Math.round(scores[0]!))).size).toBe(1);
-        searches++;
-      }
-    });
-    for (let version = 2; version <= 40; version++) {
-      expect(await index.upsert({ ids, vectors: at(version) })).toEqual({ inserted: 0, updated: count });
-      check(await index.search(query, { k: count, ...ALL }));
-      expect(Math.round((await index.search(query, { k: 1 })).scores[0]!)).toBe(version);
-    }
-    writing = false;
-    await Promise.all(searching);
-    expect(searches).toBeGreaterThan(10);
-    expect(versions.size).toBeGreaterThan(10);
-  });
-});
-
-it('changes nothing when there is no more memory, and goes on when there is', async () => {
-  const wide = clustered(1500, 200);
-  const options = { dimensions: 200, tree, hashing, threads: 2 };
-  await using index = await Index.build({ vectors: wide.vectors.subarray(0, 300 * 200) }, options);
-  const every = { k: 2000, numLeavesToSearch: 12, numReorderingCandidates: 4000 };
-  const probes = wide.vectors.subarray(0, 5 * 200);
-  // Rows that are updated and rows that are new.
-  const more = { ids: Array.from({ length: 1200 }, (_, i) => 100 + i), vectors: wide.vectors.subarray(300 * 200) };
-  const answers = async () => (await index.searchBatch(probes, every)).map(bits);
-  const before = await answers();
-  for (const [round, refused] of [0, 1, 1].entries()) {
-    let calls = 0;
-    const { grow } = WebAssembly.Memory.prototype;
-    const spy = vi.spyOn(WebAssembly.Memory.prototype, 'grow').mockImplementation(function (
-      this: WebAssembly.Memory,
-      by,
-    ) {
-      if (calls++ >= refused) throw new RangeError('no more');
-      return grow.call(this, by);
-    });
-    expect(await failureOf(index.upsert(more))).toMatchObject({ code: 'SCANNERY_OUT_OF_MEMORY' });
-    spy.mockRestore();
-    expect([index.size, index.stats().deleted, await index.has(1299)]).toEqual([300, 3 * round, false]);
-    expect(await answers()).toEqual(before);
-    // What another call leaves in the same places is seen as if nothing had been there.
-    const some = { ids: [5, 2000 + refused], vectors: wide.vectors.subarray(0, 2 * 200) };
-    await index.upsert(some);
-    const found = await index.search(probes.subarray(0, 200), every);
-    expect(new Set(found.ids).size).toBe(index.size);
-    await index.delete([2000 + refused]);
-    await index.upsert({ ids: [5], vectors: wide.vectors.subarray(5 * 200, 6 * 200) });
-    before.splice(0, before.length, ...(await answers()));
-    expect(new Set(before[0]!.ids)).toEqual(new Set(Array.from({ length: 300 }, (_, i) => i)));
-  }
-  expect(await index.upsert(more)).toEqual({ inserted: 1000, updated: 200 });
-  for (const { ids } of await index.searchBatch(probes, every)) {
-    expect(new Set(ids)).toEqual(new Set(Array.from({ length: 1300 }, (_, i) => i)));
-  }
 });

@@ -1,18 +1,15 @@
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { Dispatcher } from '../../src/coordinator/dispatcher.ts';
-import { IdLookup } from '../../src/coordinator/id-lookup.ts';
 import { SearchWork } from '../../src/coordinator/search-work.ts';
-import { Upserter } from '../../src/coordinator/upsert.ts';
 import type { SearchResult } from '../../src/index.ts';
 import { MODE_HASHED } from '../../src/protocol/control-layout.ts';
 import { METRIC_DOT } from '../../src/protocol/shard-layout.ts';
-import { loadKernels } from '../../src/shard/kernels/load.ts';
 import { failureOf } from '../support/failures.ts';
 import { buildInline, InlineServer } from '../support/inline-build.ts';
 import { LiveIndex } from '../support/live-index.ts';
 import { Random } from '../support/random.ts';
-import { bits, CONFIGS, clustered, rowAt } from '../support/vectors.ts';
+import { bits, CONFIGS, clustered } from '../support/vectors.ts';
 
 const data = clustered(4000, 32);
 const options = { ...CONFIGS['tree and hashing'], shards: 3, threads: 2 };
@@ -188,11 +185,8 @@ it('adds vectors although threads die meanwhile', async () => {
     { ...data, count: 2000, vectors: data.vectors.subarray(0, 2000 * 32) },
     options,
   );
-  const upserter = new Upserter(index.data, index.serving, loadKernels());
-  const lookup = await IdLookup.make(index.data);
   const ids = Array.from({ length: 2000 }, (_, i) => 2000 + i);
-  const row = (i: number): Float32Array => rowAt(data, 2000 + i);
-  const upserting = upserter.upsert({ ids, row }, lookup);
+  const upserting = index.upsert(ids, data.vectors.subarray(2000 * 32));
   for (let death = 0; death < 3; death++) {
     await delay(30);
     await index.threads.workers[0]?.terminate();

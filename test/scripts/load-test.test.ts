@@ -137,15 +137,20 @@ describe('results', () => {
   it('come of a run of one second from end to end', async () => {
     const [json, plot] = [join(folder, 'run.json'), join(folder, 'run.svg')];
     const index = ['--rows', '500', '--dimensions', '8', '--threads', '1'];
-    const load = ['--rate', '200', '--duration', '1', '--warm-up', '0.2', '--drain', '10'];
+    const load = ['--rate', '200', '--writes', '100', '--duration', '1', '--warm-up', '0.2', '--drain', '10'];
     const { code, stdout, stderr } = await script([...index, ...load, '--json', json, '--plot', plot]);
     expect(stderr).not.toMatch(/error/i);
     expect(code).toBe(0);
     expect(stdout).toMatch(/errors +none/);
+    expect(stdout).toMatch(/writes +\d+ upserts, achieved [\d.]+\/s; errors: none/);
+    expect(stdout).toMatch(/a write, from when it was due +[\d.]+/);
     expect(stdout).toMatch(/from when it was due +[\d.]+/);
     const written = JSON.parse(readFileSync(json, 'utf8'));
     expect(written).toMatchObject({ target: { rows: 500 }, load: { rate: 200 }, run: { errors: {}, dropped: 0 } });
     expect(written.run.answered).toBeGreaterThan(100);
+    expect(written.writes).toBe(100);
+    expect(written.run.writes).toMatchObject({ rate: 100, errors: {}, dropped: 0, unanswered: 0 });
+    expect(written.run.writes.answered).toBeGreaterThan(50);
     expect(written.run.sharedBytes).toBeGreaterThan(500 * 8 * 4);
     expect(written.run.usage.threads.length).toBeGreaterThan(0);
     expect(readFileSync(plot, 'utf8')).toContain('<svg');
@@ -155,5 +160,7 @@ describe('results', () => {
     const { code, stdout, stderr } = await script(['--rate', 'fast']);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toBe("--rate must be a number from 0.1 to 10000000, not 'fast'\n");
+    expect(() => parseOptions(['--writes=-1'])).toThrow("--writes must be a number from 0 to 1000000, not '-1'");
+    expect(parseOptions([])!.writes).toBeUndefined();
   });
 });

@@ -1,11 +1,13 @@
 import { buildIndex, type IndexData, searchMode } from '../../src/coordinator/build.ts';
 import { oneMemoryBytes } from '../../src/coordinator/configure.ts';
+import { IdLookup } from '../../src/coordinator/id-lookup.ts';
 import { Serving } from '../../src/coordinator/serving.ts';
 import type { Request } from '../../src/coordinator/slots.ts';
 import { Staging } from '../../src/coordinator/staging.ts';
 import { describe } from '../../src/coordinator/stats.ts';
 import { Threads } from '../../src/coordinator/threads.ts';
-import type { BuildOptions, IndexStats, SearchResult } from '../../src/index.ts';
+import { Upserter } from '../../src/coordinator/upsert.ts';
+import type { BuildOptions, Id, IndexStats, SearchResult, UpsertResult } from '../../src/index.ts';
 import { resolveBuildOptions } from '../../src/protocol/options.ts';
 import { type KernelSource, loadKernels } from '../../src/shard/kernels/load.ts';
 import type { Data } from './vectors.ts';
@@ -32,6 +34,8 @@ export class LiveIndex implements AsyncDisposable {
   readonly threads: Threads;
   readonly serving: Serving;
   readonly #kernels: KernelSource;
+  #upserter: Upserter | undefined;
+  #lookup: IdLookup | undefined;
 
   private constructor(data: IndexData, threads: Threads, serving: Serving, kernels: KernelSource) {
     this.data = data;
@@ -40,12 +44,14 @@ export class LiveIndex implements AsyncDisposable {
     this.#kernels = kernels;
   }
 
-  static async build(data: Data, options: BuildOptions = {}): Promise<LiveIndex> {
+  /** `bytesPerMemory`: bytes of vectors that share a memory; as by default if not given. */
+  static async build(data: Data, options: BuildOptions = {}, bytesPerMemory?: number): Promise<LiveIndex> {
     const resolved = resolveBuildOptions({ threads: 2, ...options });
     const kernels = loadKernels();
     const staging = await stage(data, kernels, resolved);
     const threads = new Threads(resolved.threads!);
-    const built = await buildIndex(staging, { threads, kernels, options: resolved, report: () => {} });
+    const context = { threads, kernels, options: resolved, report: () => {} };
+    const built = await buildIndex(staging, { ...context, ...(bytesPerMemory && { bytesPerMemory }) });
     const serving = await Serving.start(built, threads, kernels, resolved.maxInFlight!);
     return new LiveIndex(built, threads, serving, kernels);
   }
@@ -63,6 +69,15 @@ export class LiveIndex implements AsyncDisposable {
       numLeavesToSearch: exact ? 0 : leaves,
       snapshot: rows.snapshot,
     };
+  }
+
+  /** Upserts vectors, row-major, by ids. */
+  async upsert(ids: readonly Id[], vectors: Float32Array): Promise<UpsertResult> {
+    const { dimensions } = this.data;
+    this.#upserter ??= new Upserter(this.data, this.serving, this.#kernels);
+    this.#lookup ??= await IdLookup.make(this.data);
+    const row = (i: number): Float32Array => vectors.subarray(i * dimensions, (i + 1) * dimensions);
+    return this.#upserter.upsert({ ids, row }, this.#lookup);
   }
 
   async search(query: ArrayLike<number>, request = this.request(10)): Promise<SearchResult> {

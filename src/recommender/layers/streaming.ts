@@ -1,4 +1,4 @@
-import { querySource } from '../../coordinator/inputs.ts';
+import { rowSource } from '../../coordinator/inputs.ts';
 import { defaultThreads, Threads, throwIfAborted } from '../../coordinator/threads.ts';
 import type { Id } from '../../coordinator/types.ts';
 import { invalid, resolveOptions } from '../../protocol/check.ts';
@@ -143,7 +143,7 @@ export class Streaming extends TopK {
         this.#memory ??= new StreamMemory(loadKernels(chooseTier()));
         this.#threads ??= new Threads(this.#options.threads ?? defaultThreads());
         const [memory, threads] = [this.#memory, this.#threads];
-        const source = querySource(queries.embeddings, dimensions);
+        const source = rowSource(queries.embeddings, dimensions, 'queries');
         total = source.count;
         pass = new StreamPass(source, first, { dimensions, k, memory, threads, signal, bytes: this.passBytes });
       }

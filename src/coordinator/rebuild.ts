@@ -1,0 +1,83 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { type RebalanceOptions, resolveBuildOptions } from '../protocol/options.ts';
+import { chooseShards } from './configure.ts';
+import { buildParts, type Parts } from './parts.ts';
+import { vectorReader } from './stored-vectors.ts';
+import { throwIfAborted } from './threads.ts';
+import type { Id, IndexConfig, VectorChunk } from './types.ts';
+
+/** Bytes of vectors that are read between two turns of the event loop. */
+const SLICE_BYTES = 1 << 19;
+/** Threads that rebuild, beside those that serve, which come first. */
+const REBUILDING_THREADS = 1;
+
+/** An index built anew beside another that goes on being written to. */
+export interface Rebuilt {
+  readonly parts: Parts;
+  /** Does here what was written there since the last time. */
+  catchUp(): Promise<void>;
+  /** The configuration with the search defaults of the other, which may have another number of leaves. */
+  configWith(defaults: IndexConfig['defaults']): IndexConfig;
+}
+
+/** Builds an index as `before` was built, of the vectors that it has by now. */
+export async function rebuild(before: Parts, { signal, onProgress }: Readonly<RebalanceOptions>): Promise<Rebuilt> {
+  const { data, threads, maxInFlight } = before;
+  const { rows, dimensions, metric, request } = data;
+  let [seenRows, seenDeleted] = [rows.count, rows.deletedCount];
+  const options = resolveBuildOptions({
+    ...{ ...request, dimensions, metric, maxInFlight, signal, onProgress, threads: threads.count },
+    shards: request.shards ?? chooseShards(rows.live, dimensions, threads.count, undefined),
+  });
+  const parts = await buildParts(liveVectors(before, 0, seenRows), options, REBUILDING_THREADS);
+  const catchUp = async (): Promise<void> => {
+    const [toRows, toDeleted] = [rows.count, rows.deletedCount];
+    const gone = await idsThatAreGone(before, seenDeleted, toDeleted);
+    if (gone.length > 0) await parts.contents.delete(gone);
+    for await (const chunk of liveVectors(before, seenRows, toRows)) {
+      throwIfAborted(signal);
+      await parts.contents.upsert(chunk);
+    }
+    [seenRows, seenDeleted] = [toRows, toDeleted];
+  };
+  const configWith = (defaults: IndexConfig['defaults']): IndexConfig => {
+    const { config, numLeaves } = parts.data;
+    // Without a tree before, there is nothing to keep the part of.
+    const wanted =
+      data.numLeaves > 1
+        ? Math.round((defaults.numLeavesToSearch * numLeaves) / data.numLeaves)
+        : config.defaults.numLeavesToSearch;
+    return { ...config, defaults: { ...defaults, numLeavesToSearch: Math.max(1, Math.min(numLeaves, wanted)) } };
+  };
+  return { parts, catchUp, configWith };
+}
+
+/** Rows [from, to) that are not deleted by the time it is their turn, with their ids. */
+async function* liveVectors({ data }: Parts, from: number, to: number): AsyncGenerator<VectorChunk & { ids: Id[] }> {
+  const { rows, ids, dimensions, shards } = data;
+  const readers = shards.map((memory) => vectorReader(memory, dimensions));
+  const perSlice = Math.max(1, Math.floor(SLICE_BYTES / (dimensions * 4)));
+  for (let first = from; first < to; first += perSlice) {
+    const places = [];
+    for (let row = first; row < Math.min(to, first + perSlice); row++) {
+      const place = rows.locate(row);
+      if (place !== undefined) places.push(place);
+    }
+    const vectors = new Float32Array(places.length * dimensions);
+    for (const [i, { memory, local }] of places.entries()) {
+      readers[memory]!(local, vectors.subarray(i * dimensions, (i + 1) * dimensions));
+    }
+    yield { vectors, ids: places.map(({ row }) => ids.at(row)) };
+    await nextTurn();
+  }
+}
+
+/** Ids of deletions [from, to) in their order that have not been given to another vector since. */
+async function idsThatAreGone({ data, contents }: Parts, from: number, to: number): Promise<Id[]> {
+  const gone = new Set<Id>();
+  for (const row of data.rows.deleted.slice(from, to)) {
+    const id = data.ids.at(row);
+    if (!(await contents.has(id))) gone.add(id);
+  }
+  return [...gone];
+}
