@@ -66,9 +66,12 @@ export class MemoryRows {
     return local < count && rowAt(this.#views, local) === row ? local : -1;
   }
 
-  isDead(local: number): boolean {
+  /** Whether a vector is deleted by that epoch. */
+  isDead(local: number, epoch: number): boolean {
     const deaths = this.#deathsOf(local);
-    return deaths !== 0 && Atomics.load(this.#views.i32, (deaths >>> 2) + this.#slotOf(local)) !== 0;
+    if (deaths === 0) return false;
+    const death = Atomics.load(this.#views.i32, (deaths >>> 2) + this.#slotOf(local)) >>> 0;
+    return death !== 0 && death <= epoch;
   }
 
   /** Makes room for the death of a vector. */

@@ -65,7 +65,7 @@ export class Rows {
   /** Where a row is, or undefined if it is deleted or not there. */
   locate(row: number): Place | undefined {
     const place = this.placeOf(row);
-    return place === undefined || this.memories[place.memory]!.isDead(place.local) ? undefined : place;
+    return place === undefined || this.memories[place.memory]!.isDead(place.local, this.#epoch) ? undefined : place;
   }
 
   /** Where a row is, deleted or not, or undefined if it is not there. */
@@ -100,6 +100,7 @@ export class Rows {
   /** Deletes the rows of a saved index before it is searched; returns whether it has each of them, and none twice. */
   async restore(rows: Uint32Array): Promise<boolean> {
     let sound = true;
+    this.#epoch = 1;
     await eachSlice(rows.length, (i) => {
       const place = this.locate(rows[i]!);
       if (place === undefined) {
@@ -108,10 +109,9 @@ export class Rows {
       }
       const memory = this.memories[place.memory]!;
       memory.reserveDeath(place.local);
-      memory.kill(place.local, 1);
+      memory.kill(place.local, this.#epoch);
     });
     this.#appendDeleted(rows);
-    this.#epoch = 1;
     return sound;
   }
 

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
 import { MemoryRows } from '../../src/coordinator/memory-rows.ts';
 import { Index, type SearchResult } from '../../src/index.ts';
@@ -88,6 +89,34 @@ it('changes nothing when there is no more memory, and goes on when there is', as
   for (const { ids } of await index.searchBatch(probes, every)) {
     expect(new Set(ids)).toEqual(new Set(Array.from({ length: 1300 }, (_, i) => i)));
   }
+});
+
+it('has every id all the while that it is replaced, and has its vector, the old one or the new one', async () => {
+  const count = 7000;
+  const at = (version: number) => new Float32Array(count * 2).fill(version);
+  const ids = Array.from({ length: count }, (_, i) => i);
+  await using index = await Index.build({ ids, vectors: at(1) }, { ...CONFIGS.exact, dimensions: 2, threads: 1 });
+  let [version, writing, looks] = [1, true, 0];
+  const looking = (async () => {
+    while (writing) {
+      for (const id of [0, count / 2, count - 1]) {
+        expect(await index.has(id)).toBe(true);
+        const least = version;
+        const [x] = (await index.get(id))!.vector;
+        expect(x).toBeGreaterThanOrEqual(least);
+        expect(x).toBeLessThanOrEqual(version + 1);
+      }
+      looks++;
+      await nextTurn();
+    }
+  })();
+  for (let round = 0; round < 5; round++) {
+    await index.upsert({ ids, vectors: at(version + 1) });
+    version++;
+  }
+  writing = false;
+  await looking;
+  expect(looks).toBeGreaterThan(20);
 });
 
 describe('several memories with a tree', () => {
