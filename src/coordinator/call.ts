@@ -1,5 +1,5 @@
 import { ScanneryError, show } from '../protocol/errors.ts';
-import { MAX_MAGNITUDE } from '../protocol/metrics.ts';
+import { MAX_MAGNITUDE, type Metric } from '../protocol/metrics.ts';
 import type { Slots } from './slots.ts';
 import { aborted } from './threads.ts';
 
@@ -83,6 +83,15 @@ export interface VectorShape {
   readonly dimensions: number;
   readonly stride: number;
   readonly normalise: boolean;
+}
+
+/** How the vectors of an index lie in memory. */
+export function vectorShape(index: {
+  readonly dimensions: number;
+  readonly stride: number;
+  readonly metric: Metric;
+}): VectorShape {
+  return { dimensions: index.dimensions, stride: index.stride, normalise: index.metric === 'cosine' };
 }
 
 /**

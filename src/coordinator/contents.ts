@@ -98,6 +98,20 @@ export class Contents {
     return { deleted: places.size, unknown: checked.length - places.size };
   }
 
+  /** Ids of deletions [from, to), in their order, that have not been given to another vector since. */
+  async idsGone(from: number, to: number): Promise<Id[]> {
+    if (from === to) return [];
+    const { ids, rows } = this.#data;
+    const deleted = rows.deleted.slice(from, to);
+    const lookup = await this.#lookUp();
+    const gone = new Set<Id>();
+    await eachSlice(deleted.length, (i) => {
+      const id = ids.at(deleted[i]!);
+      if (lookup.find(id) === undefined) gone.add(id);
+    });
+    return [...gone];
+  }
+
   async #find(id: unknown): Promise<Place | undefined> {
     checkId(id, 0, 'id');
     return (await this.#lookUp()).find(id);

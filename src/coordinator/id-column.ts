@@ -225,6 +225,12 @@ export class IdColumnBuilder {
   }
 }
 
+/** The error for a batch from row `first` on that has not one id for each vector. */
+export function wrongNumberOfIds(ids: number, vectors: number, first: number): ScanneryError {
+  const details = { row: first + Math.min(ids, vectors), value: ids };
+  return new ScanneryError('SCANNERY_INVALID_ID', `there are ${ids} ids for ${vectors} vectors`, details);
+}
+
 /** The error for an id that an earlier row has already. */
 export function duplicateId(row: number, id: Id, earlier: number): ScanneryError {
   const message = `row ${row} has the id ${show(id)}, which row ${earlier} has already`;

@@ -1,13 +1,7 @@
-import {
-  BLOCK_LANES,
-  RESERVED_BYTES,
-  SEGMENT_BLOCKS,
-  SEGMENT_COUNT,
-  SEGMENT_NEXT,
-  SHARD_LEAVES,
-} from '../protocol/shard-layout.ts';
+import { BLOCK_LANES, SEGMENT_BLOCKS, SEGMENT_COUNT, SEGMENT_NEXT } from '../protocol/shard-layout.ts';
 import type { KernelSource } from '../shard/kernels/load.ts';
 import { type LaneForm, LaneWriter, segmentBytes } from '../shard/lane-writer.ts';
+import { leafHeadWord } from '../shard/stored-leaves.ts';
 import type { MemoryRows } from './memory-rows.ts';
 
 /** A leaf that is full grows by this part of its lanes. */
@@ -71,8 +65,8 @@ export class LeafLanes {
   }
 
   #find(leaf: number): Tail | null {
-    const { u32 } = this.#rows.views;
-    const head = u32[(u32[(RESERVED_BYTES + SHARD_LEAVES) >>> 2]! >>> 2) + leaf]!;
+    const { views } = this.#rows;
+    const head = views.u32[leafHeadWord(views, leaf)]!;
     if (head === 0) return null;
     let tail = this.#tailAt(head, null);
     for (let next = this.#next(tail); tail.count === tail.room && next !== null; next = this.#next(tail)) tail = next;
@@ -95,10 +89,13 @@ export class LeafLanes {
     const lanes = last === null ? 0 : last.before + last.count;
     const blocks = Math.max(1, Math.ceil((lanes * GROWTH) / BLOCK_LANES));
     const segment = await this.#rows.keep(segmentBytes(this.#form, blocks));
-    const { i32, u32 } = this.#rows.views;
-    u32[(segment + SEGMENT_BLOCKS) >>> 2] = blocks;
-    const heads = u32[(RESERVED_BYTES + SHARD_LEAVES) >>> 2]! >>> 2;
-    Atomics.store(i32, last === null ? heads + leaf : (last.segment + SEGMENT_NEXT) >>> 2, segment | 0);
+    const { views } = this.#rows;
+    views.u32[(segment + SEGMENT_BLOCKS) >>> 2] = blocks;
+    Atomics.store(
+      views.i32,
+      last === null ? leafHeadWord(views, leaf) : (last.segment + SEGMENT_NEXT) >>> 2,
+      segment | 0,
+    );
     return this.#tailAt(segment, last);
   }
 }

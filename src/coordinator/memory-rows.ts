@@ -15,6 +15,7 @@ import {
   TOP_WORD,
 } from '../protocol/shard-layout.ts';
 import { align, allocate, MAX_BYTES } from '../shard/arena.ts';
+import { vectorsInChunk } from '../shard/shard-image.ts';
 import { firstLocalFrom, rowAt, storedCount } from '../shard/stored-rows.ts';
 import { Views } from '../shard/views.ts';
 
@@ -188,7 +189,7 @@ export class MemoryRows {
   }
 
   get #vectorsAt(): number {
-    return 2 ** this.#shift * (this.#header(SHARD_CODEC) === CODEC_INT8 ? 8 : 4);
+    return vectorsInChunk(this.#header(SHARD_CODEC), 2 ** this.#shift);
   }
 
   get #chunkBytes(): number {

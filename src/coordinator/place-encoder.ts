@@ -15,11 +15,11 @@ import type { IndexData } from './build.ts';
 import { lossWeight, soarLambdaOf } from './configure.ts';
 import { allocateLeafTables, packLeafTables } from './leaf-tables.ts';
 
-/** Lays what encoding needs into the control memory, unless it is there or no vector has lanes. Grows with the number of leaves. */
+/** Lays what encoding needs into the control memory, unless no vector has lanes. Takes time by the number of leaves. */
 export function placeEncoder(data: IndexData, kernels: KernelSource): void {
   const { control, model, numLeaves, stride, config, metric, dimensions } = data;
   const views = new Views(control);
-  if (model === 0 || views.i32[ENCODER] !== 0) return;
+  if (model === 0) return;
   const encoder = allocate(control, ENCODER_BYTES);
   const centroids = allocate(control, numLeaves * stride * 4);
   const tables = allocateLeafTables(control, numLeaves, stride);

@@ -32,7 +32,7 @@ export async function rebuild(before: Parts, { signal, onProgress }: Readonly<Re
   const parts = await buildParts(liveVectors(before, 0, seenRows), options, REBUILDING_THREADS);
   const catchUp = async (): Promise<void> => {
     const [toRows, toDeleted] = [rows.count, rows.deletedCount];
-    const gone = await idsThatAreGone(before, seenDeleted, toDeleted);
+    const gone = await before.contents.idsGone(seenDeleted, toDeleted);
     if (gone.length > 0) await parts.contents.delete(gone);
     for await (const chunk of liveVectors(before, seenRows, toRows)) {
       throwIfAborted(signal);
@@ -70,14 +70,4 @@ async function* liveVectors({ data }: Parts, from: number, to: number): AsyncGen
     yield { vectors, ids: places.map(({ row }) => ids.at(row)) };
     await nextTurn();
   }
-}
-
-/** Ids of deletions [from, to) in their order that have not been given to another vector since. */
-async function idsThatAreGone({ data, contents }: Parts, from: number, to: number): Promise<Id[]> {
-  const gone = new Set<Id>();
-  for (const row of data.rows.deleted.slice(from, to)) {
-    const id = data.ids.at(row);
-    if (!(await contents.has(id))) gone.add(id);
-  }
-  return [...gone];
 }

@@ -3,7 +3,7 @@ import { ScanneryError } from '../protocol/errors.ts';
 import { resolveSearchOptions, type SearchOptions } from '../protocol/options.ts';
 import { NOTHING_EXPLAINED } from './answers.ts';
 import { type IndexData, searchMode } from './build.ts';
-import { type QuerySource, writeQuery } from './call.ts';
+import { type QuerySource, vectorShape, writeQuery } from './call.ts';
 import type { Serving } from './serving.ts';
 import type { Request } from './slots.ts';
 import { throwIfAborted } from './threads.ts';
@@ -57,9 +57,8 @@ export function runRequest(
 ): Promise<SearchResult[]> {
   if (data.rows.count > 0) return serving.search(source, request, signal);
   // Nothing to search, but a bad query is still an error.
-  const { dimensions, stride, metric } = data;
-  const scratch = new Float32Array(stride);
-  const shape = { dimensions, stride, normalise: metric === 'cosine' };
+  const scratch = new Float32Array(data.stride);
+  const shape = vectorShape(data);
   for (let i = 0; i < source.count; i++) {
     writeQuery(source.row(i), source.count === 1 ? undefined : i, shape, scratch, 0);
   }

@@ -4,14 +4,13 @@ import {
   MODEL_BIAS_RANGE,
   MODEL_BLOCKS,
   RESERVED_BYTES,
-  SEGMENT_COUNT,
   SHARD_HAS_BIAS,
-  SHARD_LEAVES,
   SHARD_SUBSPACES,
 } from '../protocol/shard-layout.ts';
 import { type StoredForm, storedForm } from '../shard/encoded-rows.ts';
 import type { KernelSource } from '../shard/kernels/load.ts';
 import type { LaneForm } from '../shard/lane-writer.ts';
+import { lanesInHead } from '../shard/stored-leaves.ts';
 import { Views } from '../shard/views.ts';
 import type { IndexData } from './build.ts';
 import type { EncodedSlot } from './encode-work.ts';
@@ -97,18 +96,12 @@ export class RowWriter {
       const message = `all ${memories.length} memories of 4 GiB are full; build the index anew with more shards`;
       throw new ScanneryError('SCANNERY_OUT_OF_MEMORY', message, { value: this.#rows.count });
     }
-    const lanes = (m: number): number => (leaf === undefined ? 0 : lanesIn(memories[m]!.views, leaf));
+    const lanes = (m: number): number => (leaf === undefined ? 0 : lanesInHead(memories[m]!.views, leaf));
     return able.reduce((best, m) => {
       const more = lanes(m) - lanes(best);
       return more > 0 || (more === 0 && memories[m]!.count < memories[best]!.count) ? m : best;
     });
   }
-}
-
-/** Lanes in the first segment of a leaf. */
-function lanesIn({ u32 }: Views, leaf: number): number {
-  const segment = u32[(u32[(RESERVED_BYTES + SHARD_LEAVES) >>> 2]! >>> 2) + leaf]!;
-  return segment === 0 ? 0 : u32[(segment + SEGMENT_COUNT) >>> 2]!;
 }
 
 function laneFormOf(shard: Views, control: Views, model: number, { codeBytes }: StoredForm): LaneForm {

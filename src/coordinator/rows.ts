@@ -1,6 +1,9 @@
 import { eachSlice } from './each-slice.ts';
 import { MemoryRows, type Span } from './memory-rows.ts';
 
+/** Rows are 32-bit numbers; the highest is kept free. */
+export const MAX_ROWS = 2 ** 32 - 2;
+
 /** Where the vector of a row is: its memory, and its number there. */
 export interface Place {
   readonly row: number;

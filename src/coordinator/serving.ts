@@ -14,7 +14,7 @@ import type { UnitPlan } from '../protocol/messages.ts';
 import { KEPT_WORD, RESERVED_BYTES, SHARD_DATA_END, TOP_WORD } from '../protocol/shard-layout.ts';
 import type { KernelSource } from '../shard/kernels/load.ts';
 import type { IndexData } from './build.ts';
-import type { QuerySource, Work } from './call.ts';
+import { type QuerySource, vectorShape, type Work } from './call.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { kernelMetric } from './model.ts';
 import { type SearchedIndex, SearchWork } from './search-work.ts';
@@ -48,8 +48,8 @@ export class Serving {
     this.plan = planUnits(data);
     const layout = layOutControl(data.control, data.model, data, maxInFlight, threads.count);
     this.#slots = new Slots(data.control, layout, data, this.plan);
-    const shape = { dimensions: data.dimensions, stride: data.stride, normalise: data.metric === 'cosine' };
-    this.#searched = { ...shape, kernelMetric: kernelMetric(data.metric), ids: data.ids, shards: data.numShards };
+    const { ids, numShards: shards } = data;
+    this.#searched = { ...vectorShape(data), kernelMetric: kernelMetric(data.metric), ids, shards };
     this.dispatcher = new Dispatcher(this.#slots, { spareCore: this.#spareCore, threads: threads.count });
   }
 

@@ -8,13 +8,12 @@ import type { Kernels } from '../shard/kernels/kernels.ts';
 import { bindKernels, type KernelSource } from '../shard/kernels/load.ts';
 import { rowsLeftInChunk, STAGED_ROWS, stagedEnd, stagedRow } from '../shard/staged-rows.ts';
 import { Views } from '../shard/views.ts';
-import { type IdColumn, IdColumnBuilder, rowIds } from './id-column.ts';
+import { type IdColumn, IdColumnBuilder, rowIds, wrongNumberOfIds } from './id-column.ts';
 import { badNumber } from './inputs.ts';
+import { MAX_ROWS } from './rows.ts';
 import { throwIfAborted } from './threads.ts';
 import type { VectorChunk, VectorsInput } from './types.ts';
 
-/** Rows are 32-bit numbers; the highest is kept free. */
-const MAX_VECTORS = 2 ** 32 - 2;
 /** Bytes of rows per staging memory, unless it may become a shard's: few memories, each with a copy of the model. */
 const SEGMENT_BYTES = 1 << 28;
 /** Bytes by which a memory grows when nobody knows how many rows will come. */
@@ -88,8 +87,8 @@ export class Staging {
     const { vectors, ids } = checkChunk(chunk);
     const count = this.#countRows(vectors);
     this.#checkIds(ids, count);
-    if (this.size + count > MAX_VECTORS) {
-      throw new ScanneryError('SCANNERY_NOT_SUPPORTED', `an index holds at most ${MAX_VECTORS} vectors`, {
+    if (this.size + count > MAX_ROWS) {
+      throw new ScanneryError('SCANNERY_NOT_SUPPORTED', `an index holds at most ${MAX_ROWS} vectors`, {
         value: this.size + count,
       });
     }
@@ -154,11 +153,7 @@ export class Staging {
         },
       );
     }
-    if (ids === undefined || ids.length === count) return;
-    throw new ScanneryError('SCANNERY_INVALID_ID', `there are ${ids.length} ids for ${count} vectors`, {
-      row: this.size + Math.min(ids.length, count),
-      value: ids.length,
-    });
+    if (ids !== undefined && ids.length !== count) throw wrongNumberOfIds(ids.length, count, this.size);
   }
 
   #segmentFor(): Segment {
@@ -167,7 +162,7 @@ export class Staging {
     const { expected, oneMemoryBytes } = this.#options;
     const inOne = last === undefined ? Math.floor(oneMemoryBytes / (paddedDimensions(this.#dimensions!) * 4)) : 0;
     const whole = Math.max(1, inOne, Math.floor(SEGMENT_BYTES / (this.#stride * 4)));
-    const capacity = Math.min(whole, (expected ?? MAX_VECTORS) - this.size);
+    const capacity = Math.min(whole, (expected ?? MAX_ROWS) - this.size);
     const segment = { memory: createMemory(0), firstRow: this.size, rows: STAGED_ROWS, capacity, count: 0 };
     allocate(segment.memory, STAGED_ROWS - RESERVED_BYTES);
     // Only touched pages cost memory.

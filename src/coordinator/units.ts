@@ -1,5 +1,5 @@
 import type { UnitPlan } from '../protocol/messages.ts';
-import { RESERVED_BYTES, SEGMENT_COUNT, SHARD_LEAVES } from '../protocol/shard-layout.ts';
+import { lanesInHead } from '../shard/stored-leaves.ts';
 import { Views } from '../shard/views.ts';
 import type { IndexData } from './build.ts';
 import { dealLeaves, evenStarts } from './dealing.ts';
@@ -21,12 +21,8 @@ export function planUnits({ shards, numShards, numLeaves, config }: IndexData): 
   return { units, unitsOf, leafUnits };
 }
 
-/** Lanes of each leaf in a memory that was just built or read. */
+/** Lanes of each leaf in a memory that was just built or read, as far as the build put them there. */
 function lanesOf(memory: WebAssembly.Memory, numLeaves: number): Int32Array {
-  const { u32 } = new Views(memory);
-  const heads = u32[(RESERVED_BYTES + SHARD_LEAVES) >>> 2]! >>> 2;
-  return Int32Array.from({ length: numLeaves }, (_, leaf) => {
-    const segment = u32[heads + leaf]!;
-    return segment === 0 ? 0 : u32[(segment + SEGMENT_COUNT) >>> 2]!;
-  });
+  const views = new Views(memory);
+  return Int32Array.from({ length: numLeaves }, (_, leaf) => lanesInHead(views, leaf));
 }

@@ -2,21 +2,18 @@ import { invalid } from '../protocol/check.ts';
 import { ScanneryError } from '../protocol/errors.ts';
 import type { KernelSource } from '../shard/kernels/load.ts';
 import type { IndexData } from './build.ts';
-import { type QuerySource, writeVector } from './call.ts';
+import { type QuerySource, vectorShape, writeVector } from './call.ts';
 import { eachSlice } from './each-slice.ts';
 import { type EncodedSlot, EncodeWork, ROWS_PER_SLOT } from './encode-work.ts';
-import { checkId, duplicateId } from './id-column.ts';
+import { checkId, duplicateId, wrongNumberOfIds } from './id-column.ts';
 import type { IdLookup } from './id-lookup.ts';
 import { isVector, rowSource } from './inputs.ts';
 import { placeEncoder } from './place-encoder.ts';
 import { hashId, RowTable } from './row-table.ts';
 import { RowWriter } from './row-writer.ts';
-import type { Place } from './rows.ts';
+import { MAX_ROWS, type Place } from './rows.ts';
 import type { Serving } from './serving.ts';
 import type { Id, UpsertResult } from './types.ts';
-
-/** Rows are 32-bit numbers; the highest is kept free. */
-const MAX_ROWS = 2 ** 32 - 2;
 
 /** Vectors and their ids, checked. */
 export interface CheckedRows {
@@ -85,9 +82,10 @@ export class Upserter {
   }
 
   #encode(row: QuerySource['row'], first: number, size: number): Promise<EncodedSlot[]> {
-    const { dimensions, stride, metric } = this.#data;
-    const shape = { dimensions, stride, normalise: metric === 'cosine' };
-    return this.#serving.run(new EncodeWork(row, { first, size }, this.#writer.form, shape), undefined);
+    return this.#serving.run(
+      new EncodeWork(row, { first, size }, this.#writer.form, vectorShape(this.#data)),
+      undefined,
+    );
   }
 }
 
@@ -96,21 +94,16 @@ export class Upserter {
  *
  * @throws {ScanneryError} SCANNERY_INVALID_OPTION, SCANNERY_INVALID_VECTOR, SCANNERY_INVALID_ID, SCANNERY_DUPLICATE_ID
  */
-export async function checkRows(input: unknown, { dimensions, stride, metric }: IndexData): Promise<CheckedRows> {
+export async function checkRows(input: unknown, data: IndexData): Promise<CheckedRows> {
   if (typeof input !== 'object' || input === null) throw invalid('input', input, 'an object with vectors and ids');
   const { vectors, ids } = input as { vectors?: unknown; ids?: unknown };
   if (!isVector(ids)) throw invalid('ids', ids, 'an array or typed array of ids');
-  const { count, row } = rowSource(vectors, dimensions, 'vectors');
-  if (ids.length !== count) {
-    throw new ScanneryError('SCANNERY_INVALID_ID', `there are ${ids.length} ids for ${count} vectors`, {
-      row: Math.min(ids.length, count),
-      value: ids.length,
-    });
-  }
+  const { count, row } = rowSource(vectors, data.dimensions, 'vectors');
+  if (ids.length !== count) throw wrongNumberOfIds(ids.length, count, 0);
   const checked: Id[] = [];
   const seen = new RowTable((i) => hashId(checked[i]!), count);
-  const scratch = new Float32Array(stride);
-  const shape = { dimensions, stride, normalise: metric === 'cosine' };
+  const scratch = new Float32Array(data.stride);
+  const shape = vectorShape(data);
   await eachSlice(count, (i) => {
     const id: unknown = ids[i];
     checkId(id, i, 'id');

@@ -19,8 +19,6 @@ import { ScanneryError } from '../protocol/errors.ts';
 import type { ServeTask, UnitPlan } from '../protocol/messages.ts';
 import {
   RESERVED_BYTES,
-  SEGMENT_COUNT,
-  SHARD_LEAVES,
   SHARD_NUM_LEAVES,
   SHARD_STRIDE,
   SHARD_SUBSPACES,
@@ -33,6 +31,7 @@ import { Merger } from './merge.ts';
 import { ShardScanner } from './scan.ts';
 import { ShardScratch } from './shard-scratch.ts';
 import { isSettled, raiseFloor, tenthsSince } from './slot.ts';
+import { lanesInHead } from './stored-leaves.ts';
 import { Views } from './views.ts';
 
 const SHARD = RESERVED_BYTES;
@@ -104,9 +103,7 @@ export class QueryEngine {
     let owner = 0;
     let most = 0;
     for (let s = 0; s < this.shards.length; s++) {
-      const { u32, i32 } = this.shards[s]!.views;
-      const segment = u32[(u32[(SHARD + SHARD_LEAVES) >>> 2]! >>> 2) + leaf]!;
-      const lanes = segment === 0 ? 0 : Atomics.load(i32, (segment + SEGMENT_COUNT) >>> 2);
+      const lanes = lanesInHead(this.shards[s]!.views, leaf);
       if (lanes > most) {
         owner = leafUnits === null ? s : leafUnits[s * this.#numLeaves + leaf]!;
         most = lanes;

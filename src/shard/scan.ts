@@ -24,7 +24,6 @@ import {
   LEAF_ENTRY_BYTES,
   RESERVED_BYTES,
   SHARD_LANES_PER_VECTOR,
-  SHARD_LEAVES,
   STATE_BOUND,
   STATE_CODES,
   STATE_DEATHS,
@@ -37,6 +36,7 @@ import {
 } from '../protocol/shard-layout.ts';
 import type { ShardScratch } from './shard-scratch.ts';
 import { isSettled, listOf, raiseFloor, tenthsSince } from './slot.ts';
+import { leafHeadWord } from './stored-leaves.ts';
 import type { Views } from './views.ts';
 
 const SHARD = RESERVED_BYTES;
@@ -262,8 +262,8 @@ export class ShardScanner {
 }
 
 /** Whether a memory has anything of a leaf: with several of them it may be another's. */
-function hasLanes({ views: { u32 } }: ShardScratch, leaf: number): boolean {
-  return u32[(u32[(SHARD + SHARD_LEAVES) >>> 2]! >>> 2) + leaf] !== 0;
+function hasLanes({ views }: ShardScratch, leaf: number): boolean {
+  return views.u32[leafHeadWord(views, leaf)] !== 0;
 }
 
 /** Writes the selected query's visit of a leaf; `base` is the bits of its base score. */

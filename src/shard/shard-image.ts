@@ -48,6 +48,11 @@ export interface ShardImage {
   readonly end: number;
 }
 
+/** Bytes from a chunk's start to its vectors: row numbers, and scales if there are any. */
+export function vectorsInChunk(codec: number, perChunk: number): number {
+  return perChunk * (codec === CODEC_INT8 ? 8 : 4);
+}
+
 export function bytesPerRow(codec: number, stride: number): number {
   switch (codec) {
     case CODEC_NONE:
@@ -79,7 +84,7 @@ export function layOutShard(plan: ShardPlan, shard: number): ShardImage {
   const chunkShift = Math.min(MAX_CHUNK_SHIFT, Math.max(MIN_CHUNK_SHIFT, Math.ceil(Math.log2(Math.max(1, count)))));
   const perChunk = 2 ** chunkShift;
   const rowBytes = bytesPerRow(plan.codec, plan.stride);
-  const vectorsAt = perChunk * (plan.codec === CODEC_INT8 ? 8 : 4);
+  const vectorsAt = vectorsInChunk(plan.codec, perChunk);
   let end = RESERVED_BYTES + SHARD_HEADER_BYTES;
   const take = (bytes: number): number => {
     const start = align(end);
