@@ -74,8 +74,8 @@ it('only threads.ts knows piscina', () => {
   expect(users('piscina')).toEqual(['src/coordinator/threads.ts']);
 });
 
-it('only file-format.ts knows msgpackr', () => {
-  expect(users('msgpackr')).toEqual(['src/protocol/file-format.ts']);
+it('only packing.ts knows msgpackr', () => {
+  expect(users('msgpackr')).toEqual(['src/protocol/packing.ts']);
 });
 
 it('only data-files.ts knows csv-parse', () => {

@@ -1,4 +1,4 @@
-import type { OpenOptions } from '../protocol/options.ts';
+import type { ReadOptions } from '../protocol/options.ts';
 import type { Index } from './vector-index.ts';
 
 // A companion is one more file in the folder of a saved index. It comes and goes with the index's own files: either a reader
@@ -37,7 +37,7 @@ export type SaveIndexWith = (index: Index, directory: string, companion: Compani
  */
 export type OpenIndexWith = (
   directory: string,
-  options: OpenOptions,
+  options: ReadOptions,
   name: string,
   kind: string,
 ) => Promise<OpenedWith>;

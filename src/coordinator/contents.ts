@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { invalid } from '../protocol/check.ts';
 import type { KernelSource } from '../shard/kernels/load.ts';
 import type { IndexData } from './build.ts';
+import type { Change, CheckedRows } from './changes.ts';
 import { eachSlice } from './each-slice.ts';
 import { checkId } from './id-column.ts';
 import { IdLookup } from './id-lookup.ts';
@@ -67,35 +68,44 @@ export class Contents {
     }
   }
 
-  /** Adds vectors, each in place of the one with its id if there is one; all of it becomes visible at once. */
-  async upsert(input: unknown): Promise<UpsertResult> {
-    const checked = await checkRows(input, this.#data);
-    if (checked.ids.length === 0) return { inserted: 0, updated: 0 };
-    const lookup = await this.#lookUp();
-    this.#upserter ??= new Upserter(this.#data, this.#serving, this.#kernels);
-    return this.#upserter.upsert(checked, lookup);
+  /** Checks what is to be upserted. */
+  async checkUpsert(input: unknown): Promise<Change> {
+    return { kind: 'upsert', ...(await checkRows(input, this.#data)) };
   }
 
-  /** Deletes what has these ids; all of it disappears at once. */
-  async delete(ids: unknown): Promise<DeleteResult> {
+  /** Checks what is to be deleted. */
+  async checkDelete(ids: unknown): Promise<Change> {
     if (!isVector(ids)) throw invalid('ids', ids, 'an array or typed array of ids');
-    const { rows } = this.#data;
     const checked: Id[] = [];
     await eachSlice(ids.length, (i) => {
       const id: unknown = ids[i];
       checkId(id, i, 'id');
       checked.push(id);
     });
+    return { kind: 'delete', ids: checked };
+  }
+
+  /** Adds vectors, each in place of the one with its id if there is one; all of it becomes visible at once. */
+  async upsert(rows: CheckedRows): Promise<UpsertResult> {
+    if (rows.ids.length === 0) return { inserted: 0, updated: 0 };
+    const lookup = await this.#lookUp();
+    this.#upserter ??= new Upserter(this.#data, this.#serving, this.#kernels);
+    return this.#upserter.upsert(rows, lookup);
+  }
+
+  /** Deletes what has these ids; all of it disappears at once. */
+  async delete(ids: readonly Id[]): Promise<DeleteResult> {
+    const { rows } = this.#data;
     const lookup = await this.#lookUp();
     const places = new Map<number, Place>();
-    await eachSlice(checked.length, (i) => {
-      const place = lookup.find(checked[i]!);
+    await eachSlice(ids.length, (i) => {
+      const place = lookup.find(ids[i]!);
       if (place !== undefined) places.set(place.row, place);
     });
     const found = [...places.values()];
     await rows.reserve(found);
     await rows.commit(found);
-    return { deleted: places.size, unknown: checked.length - places.size };
+    return { deleted: places.size, unknown: ids.length - places.size };
   }
 
   /** Ids of deletions [from, to), in their order, that have not been given to another vector since. */

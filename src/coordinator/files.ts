@@ -56,7 +56,7 @@ export async function writeFile(
   });
 }
 
-async function writeAll(handle: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
+export async function writeAll(handle: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
   const most = 1 << 30; // one system call writes at most 2 GiB
   for (let start = 0; start < bytes.length; ) {
     const { bytesWritten } = await handle.write(bytes, start, Math.min(most, bytes.length - start), offset + start);

@@ -4,13 +4,14 @@ import { ScanneryError } from '../protocol/errors.ts';
 import { damaged, FORMAT_VERSION, truncated } from '../protocol/file-format.ts';
 import { xxh32 } from '../protocol/xxh32.ts';
 import { wrap } from './files.ts';
+import { DirectoryLock } from './lock.ts';
+import { isLeftOver, temporaryPath } from './temporary-names.ts';
 
 // A directory holds generations, each a folder of files that never change, and CURRENT, which names the one that counts.
 // Renaming CURRENT is what makes a save happen; all before it is invisible, all after it only tidies up.
 
 const CURRENT = 'CURRENT';
 const GENERATION = /^generation-(\d{6,})$/;
-const TEMPORARY = /^\.scannery-(\d+)-[0-9a-f]+\.tmp$/;
 
 const nameOf = (generation: number): string => `generation-${String(generation).padStart(6, '0')}`;
 
@@ -49,72 +50,68 @@ export function generationPath(directory: string, generation: number): string {
 
 /**
  * Makes a new generation of what `write` puts into the folder it is given, and makes it the current one. Until then nothing
- * of it is visible; if anything fails, nothing changes.
+ * of it is visible; if anything fails, nothing changes. The old ones are removed once the new one is on the disk.
+ *
+ * @param lock of the writer that has the directory; without, it is taken for the while
+ * @returns the number of the generation
+ * @throws {ScanneryError} SCANNERY_IO, SCANNERY_LOCKED
  */
-export async function replaceCurrent(directory: string, write: (folder: string) => Promise<void>): Promise<void> {
-  await wrap(directory, async () => {
+export async function replaceCurrent(
+  directory: string,
+  write: (folder: string) => Promise<void>,
+  lock?: DirectoryLock,
+): Promise<number> {
+  return wrap(directory, async () => {
     await mkdir(directory, { recursive: true });
-    const before = await readCurrentOrDamaged(directory);
-    const temporary = join(directory, `.scannery-${process.pid}-${randomName()}.tmp`);
-    const pointer = `${temporary.slice(0, -4)}0.tmp`;
-    await mkdir(temporary);
-    let generation = 0;
+    const held = lock ?? (await DirectoryLock.take(directory, 'save'));
     try {
-      await write(temporary);
-      await syncDirectory(temporary);
-      generation = await claim(directory, temporary, before + 1);
-      await writeText(pointer, currentText(generation));
-      await rename(pointer, join(directory, CURRENT));
-    } catch (error) {
-      const made = [temporary, pointer, ...(generation > 0 ? [generationPath(directory, generation)] : [])];
-      for (const path of made) await rm(path, { recursive: true, force: true });
-      throw error;
+      return await replace(directory, write, held);
+    } finally {
+      if (lock === undefined) await held.release();
     }
-    await syncDirectory(directory);
-    await removeOld(directory, generation);
   });
 }
 
-// A damaged CURRENT may be replaced: the new generation gets a number above all that are there.
-async function readCurrentOrDamaged(directory: string): Promise<number> {
-  const names = await readdir(directory);
-  return Math.max(0, ...names.map((name) => Number(GENERATION.exec(name)?.[1] ?? 0)));
+async function replace(
+  directory: string,
+  write: (folder: string) => Promise<void>,
+  lock: DirectoryLock,
+): Promise<number> {
+  const generation = (await highestGeneration(directory)) + 1;
+  const temporary = temporaryPath(directory);
+  const pointer = temporaryPath(directory);
+  const folder = generationPath(directory, generation);
+  await mkdir(temporary);
+  try {
+    await write(temporary);
+    await syncDirectory(temporary);
+    lock.check();
+    await rename(temporary, folder);
+    await writeText(pointer, currentText(generation));
+    // A directory that names the new generation must not forget it.
+    await syncDirectory(directory);
+    await rename(pointer, join(directory, CURRENT));
+  } catch (error) {
+    for (const path of [temporary, pointer, folder]) await rm(path, { recursive: true, force: true });
+    throw error;
+  }
+  await syncDirectory(directory);
+  await removeOld(directory, generation);
+  return generation;
 }
 
-async function claim(directory: string, temporary: string, generation: number): Promise<number> {
-  for (let number = generation; ; number++) {
-    try {
-      await rename(temporary, generationPath(directory, number));
-      return number;
-    } catch (error) {
-      // Another save was quicker.
-      if (!['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-    }
-  }
+// A damaged CURRENT may be replaced: the new generation gets a number above all that are there.
+async function highestGeneration(directory: string): Promise<number> {
+  const names = await readdir(directory);
+  return Math.max(0, ...names.map((name) => Number(GENERATION.exec(name)?.[1] ?? 0)));
 }
 
 async function removeOld(directory: string, generation: number): Promise<void> {
   for (const name of await readdir(directory)) {
     const number = GENERATION.exec(name)?.[1];
-    const owner = TEMPORARY.exec(name)?.[1];
     const old = number !== undefined && Number(number) < generation;
-    if (old || (owner !== undefined && !alive(Number(owner)))) {
-      await rm(join(directory, name), { recursive: true, force: true });
-    }
+    if (old || isLeftOver(name)) await rm(join(directory, name), { recursive: true, force: true });
   }
-}
-
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}
-
-function randomName(): string {
-  return Math.floor(Math.random() * 2 ** 48).toString(16);
 }
 
 async function writeText(path: string, text: string): Promise<void> {
@@ -127,7 +124,8 @@ async function writeText(path: string, text: string): Promise<void> {
   }
 }
 
-async function syncDirectory(path: string): Promise<void> {
+/** Puts on the disk which names a directory has. */
+export async function syncDirectory(path: string): Promise<void> {
   if (process.platform === 'win32') return; // directories cannot be synced there
   const handle = await open(path, 'r');
   try {

@@ -1,11 +1,24 @@
+import { realpath } from 'node:fs/promises';
 import { ScanneryError } from '../protocol/errors.ts';
 import type { RebalanceOptions } from '../protocol/options.ts';
-import { withDefaults } from './measuring.ts';
+import { applyChange } from './apply.ts';
+import type { Change } from './changes.ts';
+import type { Companion } from './companion.ts';
+import type { Follower } from './follower.ts';
 import type { Parts } from './parts.ts';
 import { rebuild } from './rebuild.ts';
+import { saveIndex } from './save.ts';
+import type { Store } from './store.ts';
 import { needsVectors } from './stored-vectors.ts';
 import { throwIfAborted } from './threads.ts';
-import type { TuneResult } from './types.ts';
+import type { LogStats, RefreshResult, TuneResult } from './types.ts';
+import { WriteQueue } from './write-queue.ts';
+
+/** What of its directory an open index goes on with: either keeps its writes there, or follows those of another. */
+export interface Keeping {
+  readonly store?: Store;
+  readonly follower?: Follower;
+}
 
 /** An open index: what it consists of now, the order of its writes, and how it is rebuilt and closed while it is in use. */
 export class Live {
@@ -13,16 +26,33 @@ export class Live {
   #parts: Parts | null;
   #closing: Promise<void> | null = null;
   #sizeWhenClosed = 0;
-  /** Settles, without an error, when all writes so far have. */
-  #written: Promise<unknown> = Promise.resolve();
+  readonly #writes: WriteQueue;
+  readonly #keeping: Keeping;
   /** Calls of several steps that need the parts that they began with. */
   readonly #uses = new Set<Promise<unknown>>();
   #rebalancing: Promise<void> | null = null;
+  #isCheckpointing = false;
   /** Ends the rebalancing that is under way. */
   #abort = new AbortController();
 
-  constructor(parts: Parts) {
+  /** `keeping`: what of the directory it was opened from goes on to matter. */
+  constructor(parts: Parts, keeping: Keeping = {}) {
     this.#parts = parts;
+    this.#keeping = keeping;
+    this.#writes = new WriteQueue({
+      log: async (changes) => (await keeping.store?.append(changes, this.#parts!)) ?? [],
+      takeBack: async (number) => keeping.store?.takeBack(number),
+      apply: async (change) => {
+        const { parts, result } = await applyChange(this.#parts!, change);
+        this.#parts = parts;
+        return result;
+      },
+    });
+  }
+
+  /** What is kept of writes, or undefined. */
+  get log(): LogStats | undefined {
+    return this.#keeping.store?.stats;
   }
 
   get size(): number {
@@ -47,25 +77,62 @@ export class Live {
     }
   }
 
-  /** Writes, or saves, after all writes before it, and before all that come later. */
-  async write<T>(signal: AbortSignal | undefined, work: (parts: Parts) => Promise<T>): Promise<T> {
-    this.open();
+  /**
+   * Makes a change, which `check` finds to be possible, after all before it.
+   *
+   * @throws {ScanneryError} SCANNERY_READ_ONLY, SCANNERY_CLOSED, SCANNERY_ABORTED; SCANNERY_IO, then nothing has changed
+   */
+  async change<T>(signal: AbortSignal | undefined, check: (parts: Parts) => Promise<Change>): Promise<T> {
+    this.#openForWriting();
     throwIfAborted(signal);
-    return this.#turn(() => {
-      throwIfAborted(signal);
-      return work(this.#parts!);
+    const { store } = this.#keeping;
+    try {
+      return await this.#writes.change<T>(signal, () => check(this.#parts!));
+    } finally {
+      if (this.#closing === null && store?.isDue(this.#parts!)) this.#checkpointSoon(store);
+    }
+  }
+
+  /** Saves into a directory; into the one that the index writes to anyway, or none, as a checkpoint. */
+  async save(directory: unknown, companion?: Companion): Promise<void> {
+    this.open();
+    const { store } = this.#keeping;
+    await this.#writes.alone(undefined, async () => {
+      const parts = this.#parts!;
+      const isOwn =
+        directory === undefined || (typeof directory === 'string' && (await isSame(directory, store?.directory)));
+      if (store !== undefined && isOwn) return store.checkpoint(parts);
+      await saveIndex(directory, parts.data, parts.kernels, { companion });
     });
   }
 
+  /** Takes in what the writer of the directory has written since. */
+  async refresh(): Promise<RefreshResult> {
+    this.open();
+    const { follower } = this.#keeping;
+    if (follower === undefined) throw notReadOnly();
+    const { before, after, changes } = await this.#writes.alone(undefined, async () => {
+      const before = this.#parts!;
+      const { parts, changes } = await follower.follow(before);
+      this.#parts = parts;
+      return { before, after: parts, changes };
+    });
+    const reopened = after.serving !== before.serving;
+    if (reopened) await this.#retire(before, after);
+    return { changes, reopened };
+  }
+
   /** Makes what tuning chose the search defaults. */
-  setDefaults(result: TuneResult): void {
-    const parts = this.open();
-    this.#parts = { ...parts, data: withDefaults(parts.data, result) };
+  async setDefaults({ k, numLeavesToSearch, numReorderingCandidates }: TuneResult): Promise<void> {
+    const change: Change = { kind: 'defaults', defaults: { k, numLeavesToSearch, numReorderingCandidates } };
+    this.open();
+    // Of a reader they are its own, until it is refreshed.
+    await this.#writes.change(undefined, async () => change);
   }
 
   /** Builds the vectors there are into new memories while everything goes on, then serves from these. One at a time. */
   async rebalance(options: Readonly<RebalanceOptions>): Promise<void> {
-    if (this.open().data.config.reordering === false) throw needsVectors('rebalance');
+    if (this.#openForWriting().data.config.reordering === false) throw needsVectors('rebalance');
     while (this.#rebalancing !== null) await this.#rebalancing.catch(() => {});
     throwIfAborted(options.signal);
     this.open();
@@ -91,20 +158,34 @@ export class Live {
     const fresh = await rebuild(before, { signal, onProgress });
     try {
       await fresh.catchUp();
-      await this.#turn(async () => {
+      await this.#writes.alone(undefined, async () => {
         await fresh.catchUp();
         throwIfAborted(signal);
         const { defaults } = this.#parts!.data.config;
         this.#parts = { ...fresh.parts, data: { ...fresh.parts.data, config: fresh.configWith(defaults) } };
+        await this.#keeping.store?.tryCheckpoint(this.#parts);
       });
     } catch (error) {
       await fresh.parts.serving.stop();
       throw error;
     }
-    // Searches that began before end where they began.
+    await this.#retire(before, fresh.parts);
+  }
+
+  /** Ends what served before; searches that began there end there. */
+  async #retire(before: Parts, after: Parts): Promise<void> {
     await Promise.all(this.#uses);
     await before.serving.stop();
-    fresh.parts.serving.dispatcher.add(before.serving.dispatcher.counters);
+    after.serving.dispatcher.add(before.serving.dispatcher.counters);
+  }
+
+  #checkpointSoon(store: Store): void {
+    if (this.#isCheckpointing) return;
+    this.#isCheckpointing = true;
+    void this.#writes.alone(undefined, async () => {
+      await store.tryCheckpoint(this.#parts!);
+      this.#isCheckpointing = false;
+    });
   }
 
   /** Waits for the calls in flight, then frees threads and memory. */
@@ -116,15 +197,28 @@ export class Live {
   async #stop(): Promise<void> {
     this.#abort.abort();
     await this.#rebalancing?.catch(() => {});
-    await this.#written;
-    await this.#parts!.serving.stop();
-    this.#sizeWhenClosed = this.#parts!.contents.size;
-    this.#parts = null;
+    await this.#writes.idle();
+    try {
+      await this.#keeping.store?.close();
+    } finally {
+      await this.#parts!.serving.stop();
+      this.#sizeWhenClosed = this.#parts!.contents.size;
+      this.#parts = null;
+    }
   }
 
-  #turn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#written.then(work);
-    this.#written = turn.catch(() => {});
-    return turn;
+  #openForWriting(): Parts {
+    const parts = this.open();
+    if (this.#keeping.follower === undefined) return parts;
+    throw new ScanneryError('SCANNERY_READ_ONLY', 'the index was opened with readOnly and cannot be written to');
   }
+}
+
+async function isSame(directory: string, other: string | undefined): Promise<boolean> {
+  if (other === undefined) return false;
+  return directory === other || (await realpath(directory).catch(() => null)) === (await realpath(other));
+}
+
+function notReadOnly(): ScanneryError {
+  return new ScanneryError('SCANNERY_NOT_SUPPORTED', 'only an index that was opened with readOnly can be refreshed');
 }

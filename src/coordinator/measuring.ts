@@ -6,7 +6,7 @@ import { chooseRequest, runRequest } from './requests.ts';
 import type { Serving } from './serving.ts';
 import { needsVectors, perturbedVectors } from './stored-vectors.ts';
 import { findKnobs, recallOf } from './tune.ts';
-import type { SearchResult, TuneResult } from './types.ts';
+import type { IndexConfig, SearchResult, TuneResult } from './types.ts';
 
 /** An index that is measured. */
 export interface Measured {
@@ -61,7 +61,7 @@ export async function tuneIndex(index: Measured, options: TuneOptions): Promise<
 /** The index with what tuning chose as what its searches use. */
 export function withDefaults(
   data: IndexData,
-  { k, numLeavesToSearch, numReorderingCandidates }: TuneResult,
+  { k, numLeavesToSearch, numReorderingCandidates }: IndexConfig['defaults'],
 ): IndexData {
   const defaults = { k, numLeavesToSearch, numReorderingCandidates };
   return { ...data, config: { ...data.config, defaults } };

@@ -1,9 +1,7 @@
 import { join } from 'node:path';
 import { text } from '../protocol/check.ts';
-import { ScanneryError } from '../protocol/errors.ts';
 import { damaged } from '../protocol/file-format.ts';
-import { METRICS } from '../protocol/metrics.ts';
-import { MAX_SHARDS, type OpenOptions } from '../protocol/options.ts';
+import type { ReadOptions } from '../protocol/options.ts';
 import {
   KEPT_WORD,
   RESERVED_BYTES,
@@ -19,25 +17,24 @@ import type { IndexData } from './build.ts';
 import type { Companion, CompanionName } from './companion.ts';
 import { soarLambdaOf } from './configure.ts';
 import { plainSection, SavedFile } from './files.ts';
-import { generationPath, readCurrent } from './generations.ts';
 import { GrowingIds } from './growing-ids.ts';
-import { type IdKind, openIdColumn } from './id-column.ts';
+import { openIdColumn } from './id-column.ts';
+import { damagedLog, type LogReader, type LogScan } from './log-reader.ts';
 import type { Span } from './memory-rows.ts';
+import { checkMeta, type OpenFiles, openCurrent, openFiles } from './open-files.ts';
 import { Rows } from './rows.ts';
-import { INDEX_FILE, INDEX_KIND, memorySection, SHARD_KIND, shardFile } from './save.ts';
+import { memorySection } from './save.ts';
 
-/** What the index file's header says. */
-interface Meta
-  extends Pick<IndexData, 'dimensions' | 'stride' | 'metric' | 'config' | 'request' | 'numLeaves' | 'subspaces'> {
-  readonly size: number;
-  readonly model: number;
-  readonly idKind: IdKind;
-  readonly shardSizes: readonly number[];
-  readonly numShards: number;
+/** An index as a directory has it: what was saved, and what was written since. */
+export interface Opened {
+  readonly data: IndexData;
+  readonly generation: number;
+  /** What was written since, not applied yet, or null. Whoever has it closes it. */
+  readonly log: { readonly reader: LogReader; readonly scan: LogScan } | null;
 }
 
 /** Reads a saved index into shared memory. */
-export async function openIndex(directory: unknown, kernels: KernelSource, options: OpenOptions): Promise<IndexData> {
+export async function openIndex(directory: unknown, kernels: KernelSource, options: ReadOptions): Promise<Opened> {
   return withFiles(directory, undefined, (files) => readFiles(files, kernels, options));
 }
 
@@ -45,26 +42,31 @@ export async function openIndex(directory: unknown, kernels: KernelSource, optio
 export async function openIndexAndCompanion(
   directory: unknown,
   kernels: KernelSource,
-  options: OpenOptions,
+  options: ReadOptions,
   wanted: CompanionName,
-): Promise<{ data: IndexData } & Pick<Companion, 'meta'> & { parts: Uint8Array[] }> {
+): Promise<{ opened: Opened } & Pick<Companion, 'meta'> & { parts: Uint8Array[] }> {
   return withFiles(directory, wanted, async (files) => {
-    const companion = files.at(-1)!;
-    const data = await readFiles(files.slice(0, -1), kernels, options);
-    return { data, meta: companion.header.meta, parts: await readParts(companion, 0, options) };
+    const companion = files.files.at(-1)!;
+    const parts = await readParts(companion, 0, options);
+    const opened = await readFiles({ ...files, files: files.files.slice(0, -1) }, kernels, options);
+    return { opened, meta: companion.header.meta, parts };
   });
 }
 
+/** The log stays open if all goes well. */
 async function withFiles<T>(
   directory: unknown,
   wanted: CompanionName | undefined,
-  read: (files: readonly SavedFile[]) => Promise<T>,
+  read: (files: OpenFiles) => Promise<T>,
 ): Promise<T> {
-  const files = await openFiles(text(directory, 'directory'), wanted);
+  const open = await openFiles(text(directory, 'directory'), wanted);
   try {
-    return await read(files);
+    return await read(open);
+  } catch (error) {
+    await open.log?.close();
+    throw error;
   } finally {
-    await Promise.all(files.map((file) => file.close()));
+    await Promise.all(open.files.map((file) => file.close()));
   }
 }
 
@@ -72,89 +74,32 @@ async function withFiles<T>(
 export async function openCompanion(
   directory: unknown,
   { name, kind }: CompanionName,
-  options: OpenOptions,
+  options: ReadOptions,
 ): Promise<Pick<Companion, 'meta'> & { parts: Uint8Array[] }> {
-  const [file] = await openCurrent(text(directory, 'directory'), kind, async (folder, files) => {
+  const {
+    files: [file],
+    log,
+  } = await openCurrent(text(directory, 'directory'), kind, async (folder, files) => {
     files.push(await SavedFile.open(join(folder, name), kind));
   });
   try {
     return { meta: file!.header.meta, parts: await readParts(file!, 0, options) };
   } finally {
     await file!.close();
+    await log?.close();
   }
 }
 
-/** Opens every file of the current generation: the index file, then the shards, then the companion that is wanted, if any. */
-async function openFiles(directory: string, wanted: CompanionName | undefined): Promise<SavedFile[]> {
-  return openCurrent(directory, wanted?.kind ?? 'index', async (folder, files) => {
-    files.push(await SavedFile.open(join(folder, INDEX_FILE), INDEX_KIND));
-    const shards = checkMeta(files[0]!).shardSizes.length;
-    for (let s = 0; s < shards; s++) files.push(await SavedFile.open(join(folder, shardFile(s)), SHARD_KIND));
-    if (wanted === undefined) return;
-    try {
-      files.push(await SavedFile.open(join(folder, wanted.name), wanted.kind));
-    } catch (error) {
-      if (!isMissing(error)) throw error;
-      const message = `${directory} holds an index but not a saved ${wanted.kind}`;
-      throw new ScanneryError('SCANNERY_NOT_FOUND', message, { path: directory, cause: error.cause });
-    }
-  });
-}
-
-/** Opens files of the current generation, and starts again if a save replaces it meanwhile. */
-async function openCurrent(
-  directory: string,
-  kind: string,
-  open: (folder: string, files: SavedFile[]) => Promise<void>,
-): Promise<SavedFile[]> {
-  for (;;) {
-    const generation = await readCurrent(directory);
-    if (generation === null) {
-      throw new ScanneryError('SCANNERY_NOT_FOUND', `${directory} holds no saved ${kind}`, { path: directory });
-    }
-    const files: SavedFile[] = [];
-    try {
-      await open(generationPath(directory, generation), files);
-      return files;
-    } catch (error) {
-      await Promise.all(files.map((file) => file.close()));
-      if (!isMissing(error)) throw error;
-      // A save may have replaced the generation since; otherwise a file is gone.
-      if ((await readCurrent(directory)) !== generation) continue;
-      if (error.code === 'SCANNERY_NOT_FOUND') throw error;
-      throw new ScanneryError('SCANNERY_TRUNCATED', `${error.path} is missing`, { path: error.path!, cause: error });
-    }
-  }
-}
-
-function isMissing(error: unknown): error is ScanneryError {
-  return error instanceof ScanneryError && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
-}
-
-function checkMeta(file: SavedFile): Meta {
-  const meta = file.header.meta as unknown as Meta;
-  const numbers = [meta.size, meta.dimensions, meta.stride, meta.numLeaves, meta.subspaces, meta.model];
-  const sound =
-    numbers.every((n) => Number.isSafeInteger(n) && n >= 0) &&
-    METRICS.includes(meta.metric) &&
-    Array.isArray(meta.shardSizes) &&
-    meta.shardSizes.length > 0 &&
-    meta.shardSizes.reduce((sum, n) => sum + n, 0) === meta.size &&
-    Number.isSafeInteger(meta.numShards) &&
-    meta.numShards >= meta.shardSizes.length &&
-    meta.numShards <= MAX_SHARDS &&
-    ['row', 'integer', 'text'].includes(meta.idKind) &&
-    typeof meta.config?.defaults === 'object' &&
-    typeof meta.request === 'object' &&
-    meta.request !== null &&
-    file.header.sections.length === { row: 2, integer: 3, text: 4 }[meta.idKind];
-  if (!sound) throw damaged(file.path, 'its header');
-  return meta;
-}
-
-async function readFiles(files: readonly SavedFile[], kernels: KernelSource, options: OpenOptions): Promise<IndexData> {
+async function readFiles(
+  { generation, files, log }: OpenFiles,
+  kernels: KernelSource,
+  options: ReadOptions,
+): Promise<Opened> {
   const [index, ...shardFiles] = files as [SavedFile, ...SavedFile[]];
+  const scan = await log?.scan();
+  if (scan?.isDamaged) throw damagedLog(log!.path, scan);
   const { size, shardSizes, model, idKind, ...meta } = checkMeta(index);
+  if (log !== null && log.dimensions !== meta.dimensions) throw damaged(log.path, 'the dimensions of its header');
   const modelEnd = RESERVED_BYTES + index.header.sections[0]!.length;
   const control = await readMemory(index, [[RESERVED_BYTES, modelEnd]], kernels, options);
   const parts = await readParts(index, 1, options);
@@ -184,7 +129,8 @@ async function readFiles(files: readonly SavedFile[], kernels: KernelSource, opt
     throw damaged(index.path, 'its list of deleted rows');
   }
   const ids = new GrowingIds(openIdColumn(idKind, size, parts));
-  return { ...meta, lanesPerVector, model, control, modelEnd, shards, ids, rows };
+  const data = { ...meta, lanesPerVector, model, control, modelEnd, shards, ids, rows };
+  return { data, generation, log: log === null ? null : { reader: log, scan: scan! } };
 }
 
 /** What a shard file's header says of where its sections belong. */
@@ -210,7 +156,7 @@ async function readMemory(
   file: SavedFile,
   spans: readonly Span[],
   kernels: KernelSource,
-  options: OpenOptions,
+  options: ReadOptions,
 ): Promise<WebAssembly.Memory> {
   const end = spans.at(-1)![1];
   const memory = createMemory(end - RESERVED_BYTES);
@@ -222,7 +168,7 @@ async function readMemory(
 }
 
 /** The sections of a file from one on, each in shared memory of its own. */
-async function readParts(file: SavedFile, from: number, options: OpenOptions): Promise<Uint8Array[]> {
+async function readParts(file: SavedFile, from: number, options: ReadOptions): Promise<Uint8Array[]> {
   const parts: Uint8Array[] = [];
   for (let i = from; i < file.header.sections.length; i++) {
     const part = new Uint8Array(new SharedArrayBuffer(file.header.sections[i]!.length));
@@ -232,4 +178,4 @@ async function readParts(file: SavedFile, from: number, options: OpenOptions): P
   return parts;
 }
 
-const readingOf = (options: OpenOptions) => ({ verify: options.verifyChecksums!, signal: options.signal });
+const readingOf = (options: ReadOptions) => ({ verify: options.verifyChecksums!, signal: options.signal });

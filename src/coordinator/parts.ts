@@ -1,11 +1,13 @@
-import { type BuildOptions, type OpenOptions, resolveOpenOptions } from '../protocol/options.ts';
+import { type BuildOptions, type ReadOptions, resolveReadOptions } from '../protocol/options.ts';
 import { chooseTier, type KernelSource, loadKernels } from '../shard/kernels/load.ts';
+import { applyChange, mergeUpserts } from './apply.ts';
 import { buildIndex, type IndexData } from './build.ts';
 import type { CompanionName, OpenedWith } from './companion.ts';
 import { Contents } from './contents.ts';
 import { ingest } from './ingest.ts';
-import { openIndexAndCompanion } from './open.ts';
+import { type Opened, openIndexAndCompanion } from './open.ts';
 import { Serving } from './serving.ts';
+import type { StoredState } from './store.ts';
 import { defaultThreads, Threads, throwIfAborted } from './threads.ts';
 
 /** Staging memory of at most this size may stay with the threads that built the index; starting others would take longer. */
@@ -49,32 +51,58 @@ export async function buildParts(
   return startParts(new Threads(count), kernels, options.maxInFlight!, async () => data);
 }
 
-/** Starts serving an index that `read` reads, with options as `Index.open` was given them. */
+/** An index as it was opened, and how far that went. */
+export interface OpenedParts {
+  readonly parts: Parts;
+  readonly state: StoredState;
+}
+
+/** Starts serving an index that `read` reads, with what was written since it was saved. */
 export async function openParts(
-  options: OpenOptions,
-  read: (kernels: KernelSource, resolved: Readonly<OpenOptions>) => Promise<IndexData>,
-): Promise<Parts> {
-  const resolved = resolveOpenOptions(options);
-  throwIfAborted(resolved.signal);
+  options: Readonly<ReadOptions>,
+  read: (kernels: KernelSource) => Promise<Opened>,
+): Promise<OpenedParts> {
+  throwIfAborted(options.signal);
   const kernels = loadKernels(chooseTier());
   // The threads start while the files are read.
-  const threads = new Threads(resolved.threads ?? defaultThreads());
-  return startParts(threads, kernels, resolved.maxInFlight!, () => read(kernels, resolved));
+  const threads = new Threads(options.threads ?? defaultThreads());
+  let opened: Opened | undefined;
+  try {
+    let parts = await startParts(threads, kernels, options.maxInFlight!, async () => {
+      opened = await read(kernels);
+      return opened.data;
+    });
+    const { generation, log } = opened!;
+    if (log === null) return { parts, state: { generation, log } };
+    try {
+      for await (const change of mergeUpserts(log.reader.changes(log.scan))) {
+        throwIfAborted(options.signal);
+        ({ parts } = await applyChange(parts, change));
+      }
+    } catch (error) {
+      await parts.serving.stop();
+      throw error;
+    }
+    return { parts, state: { generation, log: log.scan } };
+  } finally {
+    await opened?.log?.reader.close();
+  }
 }
 
 /** As `openParts`, with the companion that was saved beside the index. */
 export async function openPartsWith(
   directory: string,
-  options: OpenOptions,
+  options: ReadOptions,
   companion: CompanionName,
 ): Promise<Omit<OpenedWith, 'index'> & { index: Parts }> {
   let beside: Omit<OpenedWith, 'index'>;
-  const index = await openParts(options, async (kernels, resolved) => {
-    const { data, ...rest } = await openIndexAndCompanion(directory, kernels, resolved, companion);
+  const resolved = resolveReadOptions(options);
+  const { parts } = await openParts(resolved, async (kernels) => {
+    const { opened, ...rest } = await openIndexAndCompanion(directory, kernels, resolved, companion);
     beside = rest;
-    return data;
+    return opened;
   });
-  return { index, ...beside! };
+  return { index: parts, ...beside! };
 }
 
 /** Starts serving what `make` makes; if either fails, the threads are ended. */

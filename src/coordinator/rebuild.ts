@@ -4,7 +4,7 @@ import { chooseShards } from './configure.ts';
 import { buildParts, type Parts } from './parts.ts';
 import { vectorReader } from './stored-vectors.ts';
 import { throwIfAborted } from './threads.ts';
-import type { Id, IndexConfig, VectorChunk } from './types.ts';
+import type { Id, IndexConfig } from './types.ts';
 
 /** Bytes of vectors that are read between two turns of the event loop. */
 const SLICE_BYTES = 1 << 19;
@@ -36,7 +36,8 @@ export async function rebuild(before: Parts, { signal, onProgress }: Readonly<Re
     if (gone.length > 0) await parts.contents.delete(gone);
     for await (const chunk of liveVectors(before, seenRows, toRows)) {
       throwIfAborted(signal);
-      await parts.contents.upsert(chunk);
+      const { vectors, ids } = chunk;
+      await parts.contents.upsert({ ids, row: (i) => vectors[i]! });
     }
     [seenRows, seenDeleted] = [toRows, toDeleted];
   };
@@ -53,7 +54,11 @@ export async function rebuild(before: Parts, { signal, onProgress }: Readonly<Re
 }
 
 /** Rows [from, to) that are not deleted by the time it is their turn, with their ids. */
-async function* liveVectors({ data }: Parts, from: number, to: number): AsyncGenerator<VectorChunk & { ids: Id[] }> {
+async function* liveVectors(
+  { data }: Parts,
+  from: number,
+  to: number,
+): AsyncGenerator<{ vectors: Float32Array[]; ids: Id[] }> {
   const { rows, ids, dimensions, shards } = data;
   const readers = shards.map((memory) => vectorReader(memory, dimensions));
   const perSlice = Math.max(1, Math.floor(SLICE_BYTES / (dimensions * 4)));
@@ -63,10 +68,12 @@ async function* liveVectors({ data }: Parts, from: number, to: number): AsyncGen
       const place = rows.locate(row);
       if (place !== undefined) places.push(place);
     }
-    const vectors = new Float32Array(places.length * dimensions);
-    for (const [i, { memory, local }] of places.entries()) {
-      readers[memory]!(local, vectors.subarray(i * dimensions, (i + 1) * dimensions));
-    }
+    const flat = new Float32Array(places.length * dimensions);
+    const vectors = places.map(({ memory, local }, i) => {
+      const vector = flat.subarray(i * dimensions, (i + 1) * dimensions);
+      readers[memory]!(local, vector);
+      return vector;
+    });
     yield { vectors, ids: places.map(({ row }) => ids.at(row)) };
     await nextTurn();
   }

@@ -1,18 +1,51 @@
+import { invalid } from '../protocol/check.ts';
 import { MODE_EXACT, MODE_HASHED } from '../protocol/control-layout.ts';
 import { ScanneryError } from '../protocol/errors.ts';
 import { resolveSearchOptions, type SearchOptions } from '../protocol/options.ts';
 import { NOTHING_EXPLAINED } from './answers.ts';
 import { type IndexData, searchMode } from './build.ts';
 import { type QuerySource, vectorShape, writeQuery } from './call.ts';
+import { isVector, rowSource } from './inputs.ts';
 import type { Serving } from './serving.ts';
 import type { Request } from './slots.ts';
 import { throwIfAborted } from './threads.ts';
-import type { SearchResult } from './types.ts';
+import type { Query, QueryBatch, SearchResult } from './types.ts';
 
 const NO_OPTIONS: SearchOptions = Object.freeze({});
 
+/** An index that is searched. */
+export interface Searched {
+  readonly data: IndexData;
+  readonly serving: Serving;
+}
+
+/** Answers one query, as `Index.search` and `Index.explain` were given it. */
+export async function searchOne(
+  { data, serving }: Searched,
+  query: Query,
+  options: SearchOptions | undefined,
+  explain: boolean,
+): Promise<SearchResult> {
+  const { request, signal } = readRequest(data, options);
+  if (!isVector(query)) throw invalid('query', query, 'an array or typed array of numbers');
+  const source = { count: 1, row: () => query };
+  const [result] = await runRequest(data, serving, source, { ...request, explain }, signal);
+  return result!;
+}
+
+/** Answers queries as `Index.searchBatch` was given them. */
+export async function searchMany(
+  { data, serving }: Searched,
+  queries: QueryBatch,
+  options: SearchOptions | undefined,
+): Promise<SearchResult[]> {
+  const { request, signal } = readRequest(data, options);
+  const source = rowSource(queries, data.dimensions, 'queries');
+  return source.count === 0 ? [] : runRequest(data, serving, source, request, signal);
+}
+
 /** Checks what a search was given, and makes a request of it. */
-export function readRequest(
+function readRequest(
   data: IndexData,
   options: SearchOptions | undefined,
 ): { request: Request; signal: AbortSignal | undefined } {

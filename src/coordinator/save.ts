@@ -6,6 +6,7 @@ import type { IndexData } from './build.ts';
 import type { Companion } from './companion.ts';
 import { plainSection, type Section, writeFile } from './files.ts';
 import { replaceCurrent } from './generations.ts';
+import type { DirectoryLock } from './lock.ts';
 
 export const INDEX_FILE = 'index.scannery';
 export const INDEX_KIND = 'index';
@@ -20,21 +21,30 @@ export function memorySection(kernels: KernelSource, memory: WebAssembly.Memory,
   return { bytes, hash: (at, length) => bound.xxh32(start + at, length, 0) >>> 0 };
 }
 
+/** What goes with the saving of an index. */
+export interface SaveWith {
+  readonly companion?: Companion | undefined;
+  /** Writes more into the folder. */
+  readonly extra?: (folder: string) => Promise<void>;
+  /** Of the writer that has the directory. */
+  readonly lock?: DirectoryLock;
+}
+
 /**
  * Writes an index, and a companion if there is one, as a new generation of a directory. Indexes that were built alike give equal
- * files, byte for byte, as long as nothing was added: that lies where the workers' scratch left room.
+ * files, byte for byte, as long as nothing was added: that lies where the workers' scratch left room. Returns the generation.
  */
 export async function saveIndex(
   directory: unknown,
   data: IndexData,
   kernels: KernelSource,
-  companion?: Companion,
-): Promise<void> {
+  { companion, extra, lock }: SaveWith = {},
+): Promise<number> {
   const { dimensions, stride, metric, config, request, numLeaves, subspaces, model, rows, numShards } = data;
   const { count: size, sizes: shardSizes, deleted } = rows;
   const deletedBytes = new Uint8Array(deleted.buffer, deleted.byteOffset, deleted.byteLength);
   const ids = await data.ids.packed(size);
-  await replaceCurrent(text(directory, 'directory'), async (folder) => {
+  const write = async (folder: string): Promise<void> => {
     await writeFile(
       join(folder, INDEX_FILE),
       INDEX_KIND,
@@ -65,7 +75,9 @@ export async function saveIndex(
       await writeFile(join(folder, shardFile(s)), SHARD_KIND, { shard: s, size: shardSizes[s]!, spans }, sections);
     }
     if (companion !== undefined) await writeCompanion(folder, companion);
-  });
+    await extra?.(folder);
+  };
+  return replaceCurrent(text(directory, 'directory'), write, lock);
 }
 
 /** Writes a file that has no index beside it as a new generation of a directory. */

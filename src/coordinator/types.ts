@@ -1,7 +1,7 @@
 // The public types. Nothing here mentions how the index works inside, so that users compile none of it.
 
 import type { Metric } from '../protocol/metrics.ts';
-import type { ResolvedHashing, ResolvedTree } from '../protocol/options.ts';
+import type { Durability, ResolvedHashing, ResolvedTree } from '../protocol/options.ts';
 import type { KernelTier } from '../shard/kernels/kernels.ts';
 
 /** Identifies a vector: a string, a safe integer or a 64-bit bigint, as it was given. */
@@ -36,6 +36,31 @@ export interface UpsertResult {
   readonly inserted: number;
   /** Vectors that took the place of others. */
   readonly updated: number;
+}
+
+/** What `refresh` found. */
+export interface RefreshResult {
+  /** Writes taken in; 0 if the index was opened anew. */
+  readonly changes: number;
+  /** Whether the writer had saved the index anew, and it was read from there. */
+  readonly reopened: boolean;
+}
+
+/** What `Index.repair` did to the log of a directory. */
+export interface RepairResult {
+  /** Bytes of writes before the damage, which stay. */
+  readonly keptBytes: number;
+  /** Bytes from the damage on, which are gone; 0 if there was none. */
+  readonly droppedBytes: number;
+}
+
+/** How the writes of an index with `durability` are kept. */
+export interface LogStats {
+  readonly durability: Durability;
+  /** Bytes of writes in the log, since the last checkpoint. */
+  readonly bytes: number;
+  /** Times that the index was saved anew, and its log emptied, since it was opened. */
+  readonly checkpoints: number;
 }
 
 /** A vector as the index holds it: of length 1 under cosine, and rounded where it is stored as int8 or bfloat16. */
@@ -157,4 +182,6 @@ export interface IndexStats {
   };
   /** Worker threads that were started in place of dead ones. */
   readonly workerRestarts: number;
+  /** Of an index that was opened with `durability`. */
+  readonly log?: LogStats;
 }

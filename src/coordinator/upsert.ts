@@ -3,6 +3,7 @@ import { ScanneryError } from '../protocol/errors.ts';
 import type { KernelSource } from '../shard/kernels/load.ts';
 import type { IndexData } from './build.ts';
 import { type QuerySource, vectorShape, writeVector } from './call.ts';
+import type { CheckedRows } from './changes.ts';
 import { eachSlice } from './each-slice.ts';
 import { type EncodedSlot, EncodeWork, ROWS_PER_SLOT } from './encode-work.ts';
 import { checkId, duplicateId, wrongNumberOfIds } from './id-column.ts';
@@ -14,12 +15,6 @@ import { RowWriter } from './row-writer.ts';
 import { MAX_ROWS, type Place } from './rows.ts';
 import type { Serving } from './serving.ts';
 import type { Id, UpsertResult } from './types.ts';
-
-/** Vectors and their ids, checked. */
-export interface CheckedRows {
-  readonly ids: readonly Id[];
-  readonly row: QuerySource['row'];
-}
 
 /** Adds vectors to an index that is being searched. */
 export class Upserter {

@@ -1,4 +1,3 @@
-import { invalid } from '../protocol/check.ts';
 import type { Metric } from '../protocol/metrics.ts';
 import {
   type BuildOptions,
@@ -14,14 +13,12 @@ import {
   type TuneOptions,
   type WriteOptions,
 } from '../protocol/options.ts';
-import type { Companion, OpenIndexWith, SaveIndexWith } from './companion.ts';
-import { isVector, rowSource } from './inputs.ts';
+import type { OpenIndexWith, SaveIndexWith } from './companion.ts';
 import { Live } from './live.ts';
 import { measureRecall, tuneIndex } from './measuring.ts';
-import { openIndex } from './open.ts';
-import { buildParts, openParts, openPartsWith, type Parts } from './parts.ts';
-import { readRequest, runRequest } from './requests.ts';
-import { saveIndex } from './save.ts';
+import { openLive, repairLog } from './open-live.ts';
+import { buildParts, openPartsWith } from './parts.ts';
+import { searchMany, searchOne } from './requests.ts';
 import { describe } from './stats.ts';
 import { throwIfAborted } from './threads.ts';
 import type {
@@ -31,6 +28,8 @@ import type {
   IndexStats,
   Query,
   QueryBatch,
+  RefreshResult,
+  RepairResult,
   SearchResult,
   StoredVector,
   TuneResult,
@@ -52,17 +51,18 @@ export class Index {
   readonly #live: Live;
 
   static {
-    saveIndexWith = (index, directory, companion) => index.#save(directory, companion);
+    saveIndexWith = (index, directory, companion) => index.#live.save(directory, companion);
     openIndexWith = async (directory, options, name, kind) => {
       const { index, ...beside } = await openPartsWith(directory, options, { name, kind });
-      return { index: new Index(index), ...beside };
+      return { index: new Index(new Live(index)), ...beside };
     };
   }
 
-  private constructor(parts: Parts) {
-    this.dimensions = parts.data.dimensions;
-    this.metric = parts.data.metric;
-    this.#live = new Live(parts);
+  private constructor(live: Live) {
+    const { dimensions, metric } = live.open().data;
+    this.dimensions = dimensions;
+    this.metric = metric;
+    this.#live = live;
   }
 
   /** Vectors in the index that are not deleted. */
@@ -84,7 +84,7 @@ export class Index {
   ): Promise<Index> {
     const resolved = resolveBuildOptions(options);
     throwIfAborted(resolved.signal);
-    const index = new Index(await buildParts(input, resolved));
+    const index = new Index(new Live(await buildParts(input, resolved)));
     const { targetRecall, signal, seed, onProgress } = resolved;
     if (targetRecall === undefined || resolved.reordering === false) return index;
     try {
@@ -98,13 +98,25 @@ export class Index {
   }
 
   /**
-   * Opens a saved index. Its files are read straight into shared memory and compared with their checksums.
+   * Opens a saved index, with the writes that were logged since it was saved. Its files are read straight into shared memory and
+   * compared with their checksums. With `durability`, writes are kept from now on, and nobody else may write to the directory.
    *
    * @throws {ScanneryError} SCANNERY_NOT_FOUND, SCANNERY_BAD_MAGIC, SCANNERY_NEWER_VERSION, SCANNERY_TRUNCATED,
-   *   SCANNERY_CHECKSUM, SCANNERY_IO, SCANNERY_INVALID_OPTION, SCANNERY_ABORTED
+   *   SCANNERY_CHECKSUM, SCANNERY_IO, SCANNERY_INVALID_OPTION, SCANNERY_ABORTED; SCANNERY_LOCKED with `durability`
    */
   static async open(directory: string, options: OpenOptions = {}): Promise<Index> {
-    return new Index(await openParts(options, (kernels, resolved) => openIndex(directory, kernels, resolved)));
+    return new Index(await openLive(directory, options));
+  }
+
+  /**
+   * Cuts the log of a directory off at the first damage, which `open` refuses with SCANNERY_CHECKSUM. Writes before it are kept,
+   * all from there on are lost.
+   *
+   * @throws {ScanneryError} SCANNERY_NOT_FOUND, SCANNERY_LOCKED, SCANNERY_IO; SCANNERY_TRUNCATED and SCANNERY_CHECKSUM where
+   *   the log's header is damaged
+   */
+  static async repair(directory: string): Promise<RepairResult> {
+    return repairLog(directory);
   }
 
   /**
@@ -115,7 +127,7 @@ export class Index {
    *   SCANNERY_OUT_OF_MEMORY, SCANNERY_WORKER_FAILED
    */
   async search(query: Query, options?: SearchOptions): Promise<SearchResult> {
-    return this.#searchOne(query, options, false);
+    return searchOne(this.#live.open(), query, options, false);
   }
 
   /**
@@ -125,9 +137,7 @@ export class Index {
    * @param queries row-major numbers [m x dimensions], or one array per query
    */
   async searchBatch(queries: QueryBatch, options?: SearchOptions): Promise<SearchResult[]> {
-    const { request, signal, parts } = this.#prepare(options);
-    const source = rowSource(queries, this.dimensions, 'queries');
-    return source.count === 0 ? [] : runRequest(parts.data, parts.serving, source, request, signal);
+    return searchMany(this.#live.open(), queries, options);
   }
 
   /**
@@ -136,7 +146,7 @@ export class Index {
    * @throws {ScanneryError} as `search`
    */
   async explain(query: Query, options?: SearchOptions): Promise<Explanation> {
-    return (await this.#searchOne(query, options, true)) as Explanation;
+    return (await searchOne(this.#live.open(), query, options, true)) as Explanation;
   }
 
   /**
@@ -161,22 +171,28 @@ export class Index {
     const resolved = resolveTuneOptions(options);
     throwIfAborted(resolved.signal);
     const result = await this.#live.use((parts) => tuneIndex(parts, resolved));
-    this.#live.setDefaults(result);
+    await this.#live.setDefaults(result);
     return result;
   }
 
   /**
    * Saves the index into a directory, which is made if needed. A reader, or a crash, finds either the index saved before or
-   * this one, never a mixture.
+   * this one, never a mixture. Writes wait meanwhile.
    *
-   * @throws {ScanneryError} SCANNERY_IO, SCANNERY_CLOSED
+   * @param directory may be left out where the index was opened with `durability`: then its log starts anew, too
+   * @throws {ScanneryError} SCANNERY_IO, SCANNERY_CLOSED, SCANNERY_LOCKED
    */
-  async save(directory: string): Promise<void> {
-    return this.#save(directory);
+  async save(directory?: string): Promise<void> {
+    return this.#live.save(directory);
   }
 
-  async #save(directory: string, companion?: Companion): Promise<void> {
-    return this.#live.write(undefined, ({ data, kernels }) => saveIndex(directory, data, kernels, companion));
+  /**
+   * Takes in what another process has written to the directory since this index, opened with `readOnly`, last did.
+   *
+   * @throws {ScanneryError} SCANNERY_NOT_SUPPORTED without `readOnly`; SCANNERY_CLOSED; those of `open`
+   */
+  async refresh(): Promise<RefreshResult> {
+    return this.#live.refresh();
   }
 
   /**
@@ -191,7 +207,7 @@ export class Index {
    *   has changed
    */
   async upsert(input: UpsertInput, options?: WriteOptions): Promise<UpsertResult> {
-    return this.#live.write(signalOf(options), ({ contents }) => contents.upsert(input));
+    return this.#live.change(signalOf(options), ({ contents }) => contents.checkUpsert(input));
   }
 
   /**
@@ -204,7 +220,7 @@ export class Index {
    *   SCANNERY_OUT_OF_MEMORY; then nothing is deleted
    */
   async delete(ids: ArrayLike<Id>, options?: WriteOptions): Promise<DeleteResult> {
-    return this.#live.write(signalOf(options), ({ contents }) => contents.delete(ids));
+    return this.#live.change(signalOf(options), ({ contents }) => contents.checkDelete(ids));
   }
 
   /**
@@ -260,7 +276,8 @@ export class Index {
    */
   stats(): IndexStats {
     const { data, serving, threads, kernels } = this.#live.open();
-    return describe(data, serving, threads, kernels.tier);
+    const { log } = this.#live;
+    return { ...describe(data, serving, threads, kernels.tier), ...(log && { log }) };
   }
 
   /** Waits for the calls in flight, then frees threads and memory. Calls made afterwards fail with SCANNERY_CLOSED. */
@@ -270,19 +287,6 @@ export class Index {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  async #searchOne(query: Query, options: SearchOptions | undefined, explain: boolean): Promise<SearchResult> {
-    const { request, signal, parts } = this.#prepare(options);
-    if (!isVector(query)) throw invalid('query', query, 'an array or typed array of numbers');
-    const source = { count: 1, row: () => query };
-    const [result] = await runRequest(parts.data, parts.serving, source, { ...request, explain }, signal);
-    return result!;
-  }
-
-  #prepare(options: SearchOptions | undefined): ReturnType<typeof readRequest> & { parts: Parts } {
-    const parts = this.#live.open();
-    return { parts, ...readRequest(parts.data, options) };
   }
 }
 

@@ -20,6 +20,8 @@ export const ERROR_CODES = {
   SCANNERY_CHECKSUM: 'A part of a file differs from what was written.',
   SCANNERY_INVALID_DATA: 'A line or field of a data file is not what its format says.',
   SCANNERY_MISSING_PACKAGE: 'An optional package that the call needs is not installed.',
+  SCANNERY_LOCKED: 'The directory is open for writing, in another process or in this one.',
+  SCANNERY_READ_ONLY: 'The index was opened with `readOnly`, and the call would change it.',
   SCANNERY_IO: 'The operating system refused a file operation; `cause` has its error.',
 } as const;
 

@@ -13,8 +13,8 @@
 // History of the format
 //   1  0.1.0
 
-import { Packr } from 'msgpackr';
 import { ScanneryError } from './errors.ts';
+import { pack, unpack } from './packing.ts';
 import { xxh32 } from './xxh32.ts';
 
 export const MAGIC = 'SCANNERY';
@@ -37,8 +37,6 @@ export interface FileHeader {
   readonly sections: readonly SectionHeader[];
 }
 
-const packr = new Packr({ useRecords: false, variableMapSize: true });
-
 /** Where the first section starts after a header of this many bytes. */
 export function alignSection(offset: number): number {
   return Math.ceil(offset / SECTION_ALIGNMENT) * SECTION_ALIGNMENT;
@@ -59,7 +57,7 @@ export function encodeHeader(
     relative = alignSection(relative + section.length);
     return { offset, length: section.length, checksums: [...section.checksums] };
   });
-  const header = packr.pack({ kind, meta, sections: placed });
+  const header = pack({ kind, meta, sections: placed });
   const out = Buffer.alloc(alignSection(PREAMBLE_BYTES + header.length));
   out.write(MAGIC, 0, 'latin1');
   out.writeUInt32LE(FORMAT_VERSION, 8);
@@ -91,7 +89,7 @@ export function decodeHeader(bytes: Buffer, checksum: number, kind: string, path
   if (xxh32(bytes) !== checksum) throw damaged(path, 'its header');
   let header: FileHeader;
   try {
-    header = packr.unpack(bytes) as FileHeader;
+    header = unpack(bytes) as FileHeader;
   } catch (cause) {
     throw damaged(path, 'its header', cause);
   }

@@ -29,6 +29,7 @@ describe('defaults', () => {
     });
     expect(resolveOpenOptions({})).toEqual({
       ...{ threads: undefined, maxInFlight: 1024, verifyChecksums: true, signal: undefined },
+      ...{ durability: undefined, checkpointBytes: undefined, readOnly: false },
     });
   });
 

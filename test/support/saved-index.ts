@@ -69,7 +69,9 @@ export class SavedIndex {
 
   /** Everything that an open index would hold: equal contents give equal answers. No threads are needed to see it. */
   async #contents(): Promise<string> {
-    const { control, shards, ids, modelEnd, rows, ...rest } = await openIndex(this.directory, kernels, options);
+    const { data, log } = await openIndex(this.directory, kernels, options);
+    await log?.reader.close();
+    const { control, shards, ids, modelEnd, rows, ...rest } = data;
     const memories = [control, ...shards].map((memory) =>
       Buffer.from(new Uint8Array(memory.buffer)).toString('latin1'),
     );

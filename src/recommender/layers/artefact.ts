@@ -3,7 +3,7 @@ import type { OpenedWith } from '../../coordinator/companion.ts';
 import { openIndexWith, saveIndexWith } from '../../coordinator/vector-index.ts';
 import { type OptionTable, resolveOptions } from '../../protocol/check.ts';
 import { ScanneryError } from '../../protocol/errors.ts';
-import { OPEN, type OpenOptions } from '../../protocol/options.ts';
+import { READ, type ReadOptions } from '../../protocol/options.ts';
 import { type QueryModel, queryModel } from '../model/features.ts';
 import { decoded } from '../model/saved-towers.ts';
 import { Tower } from '../model/tower.ts';
@@ -15,13 +15,13 @@ import { type IdentifierParts, type Identifiers, openIdentifiers } from './ident
 const NAME = 'recommender.scannery';
 const KIND = 'recommender';
 
-export interface LoadOptions extends OpenOptions {
+export interface LoadOptions extends ReadOptions {
   /** The query model, for an artefact that was saved with one that is no `Tower`. */
   queryModel?: QueryModel | undefined;
 }
 
 const LOAD: OptionTable<LoadOptions> = {
-  ...OPEN,
+  ...READ,
   queryModel: { default: undefined, check: queryModel },
 };
 
