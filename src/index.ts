@@ -21,6 +21,7 @@ export type {
 } from './coordinator/types.ts';
 export { Index } from './coordinator/vector-index.ts';
 export { ERROR_CODES, type ErrorCode, ScanneryError } from './protocol/errors.ts';
+export type { Attributes, AttributeValue, Crowding, Filter, FilterValues, Range } from './protocol/filter.ts';
 export { METRICS, type Metric } from './protocol/metrics.ts';
 export type {
   BuildOptions,

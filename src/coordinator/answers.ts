@@ -48,6 +48,14 @@ export function readAnswer(
   return { ids, scores };
 }
 
+/** The rows of the answer in a finished slot. */
+export function readRows(slots: Slots, slot: number): Uint32Array {
+  const { u32 } = slots.views;
+  const h = slots.header(slot);
+  const merged = u32[h + SLOT_MERGED]! >>> 2;
+  return Uint32Array.from({ length: u32[h + SLOT_RESULT_COUNT]! }, (_, i) => idOfLow(u32[merged + 2 * i]!));
+}
+
 /** Reads how the answer in a finished slot was found. */
 export function readExplanation(
   slots: Slots,

@@ -1,3 +1,4 @@
+import type { CheckedAttributes } from './attribute-schema.ts';
 import type { Change } from './changes.ts';
 import { withDefaults } from './measuring.ts';
 import type { Parts } from './parts.ts';
@@ -20,11 +21,14 @@ export async function applyChange(parts: Parts, change: Change): Promise<{ parts
 
 /** The same changes with upserts that follow each other taken together: many small ones would take much longer. */
 export async function* mergeUpserts(changes: AsyncIterable<Change>): AsyncGenerator<Change> {
-  let rows = new Map<Id, ArrayLike<number>>();
+  let rows = new Map<Id, { vector: ArrayLike<number>; attributes: CheckedAttributes }>();
   const merged = (): Change => {
-    const [ids, vectors] = [[...rows.keys()], [...rows.values()]];
+    const [ids, values] = [[...rows.keys()], [...rows.values()]];
     rows = new Map();
-    return { kind: 'upsert', ids, row: (i) => vectors[i]! };
+    return {
+      kind: 'upsert',
+      ...{ ids, row: (i) => values[i]!.vector, attributes: values.map(({ attributes }) => attributes) },
+    };
   };
   for await (const change of changes) {
     if (change.kind !== 'upsert') {
@@ -35,7 +39,7 @@ export async function* mergeUpserts(changes: AsyncIterable<Change>): AsyncGenera
     for (const [i, id] of change.ids.entries()) {
       // Where an id is given again, it comes behind the others, as if it had replaced itself.
       rows.delete(id);
-      rows.set(id, change.row(i));
+      rows.set(id, { vector: change.row(i), attributes: change.attributes?.[i] ?? {} });
     }
     if (rows.size >= MERGED_ROWS) yield merged();
   }

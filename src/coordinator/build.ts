@@ -11,6 +11,7 @@ import { dealLeaves, evenStarts } from './dealing.ts';
 import { countSpilled, encode, stage } from './encoding.ts';
 import { GrowingIds } from './growing-ids.ts';
 import { kernelMetric, type Model, paddedSubspaces, placeModel, setBiasRange } from './model.ts';
+import { RowAttributes } from './row-attributes.ts';
 import { Rows } from './rows.ts';
 import type { Staging } from './staging.ts';
 import type { Threads } from './threads.ts';
@@ -41,6 +42,7 @@ export interface IndexData {
   /** Memories with vectors and leaves; with a tree the shards that fit one memory share it. */
   readonly shards: readonly WebAssembly.Memory[];
   readonly rows: Rows;
+  readonly attributes: RowAttributes;
   /** Units that a query's work is split into. */
   readonly numShards: number;
   /** Lanes that a vector has in leaves: 2 with SOAR spilling, else 1. */
@@ -98,6 +100,9 @@ export async function buildIndex(staging: Staging, context: BuildContext): Promi
   const used = inPlace ? staged[0]!.memory : trained?.memory;
   const shards = await fillShards(plan, numMemories, staged, used, inPlace, context);
   const modelEnd = align(new Int32Array(control.buffer)[TOP_WORD]!);
+  const rows = new Rows(shards);
+  const attributes = new RowAttributes(rows);
+  await attributes.fill(rows, staging.attributesOf);
   return {
     ...{
       dimensions,
@@ -114,7 +119,8 @@ export async function buildIndex(staging: Staging, context: BuildContext): Promi
       numLeaves: plan.numLeaves,
       subspaces: plan.subspaces,
       shards,
-      rows: new Rows(shards),
+      rows,
+      attributes,
       numShards,
       lanesPerVector: spills ? 2 : 1,
     },

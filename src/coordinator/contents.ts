@@ -1,9 +1,12 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { invalid } from '../protocol/check.ts';
+import type { SearchOptions } from '../protocol/options.ts';
 import type { KernelSource } from '../shard/kernels/load.ts';
 import type { IndexData } from './build.ts';
 import type { Change, CheckedRows } from './changes.ts';
 import { eachSlice } from './each-slice.ts';
+import type { RowLists } from './filter-steps.ts';
+import { Filters } from './filters.ts';
 import { checkId } from './id-column.ts';
 import { IdLookup } from './id-lookup.ts';
 import { isVector } from './inputs.ts';
@@ -15,6 +18,9 @@ import { checkRows, Upserter } from './upsert.ts';
 
 /** Rows that an iteration passes between two turns of the event loop. */
 const PASSED = 2048;
+
+/** Writes may come between the slices in which long lists of ids are looked up; then, at last, it is done in one. */
+const LIST_TRIES = 3;
 
 /** What `Contents` works on. */
 export interface ContentsParts {
@@ -31,11 +37,18 @@ export class Contents {
   #lookup: Promise<IdLookup> | undefined;
   #readers: readonly VectorReader[] | undefined;
   #upserter: Upserter | undefined;
+  #filters: Filters | undefined;
 
   constructor({ data, serving, kernels }: ContentsParts) {
     this.#data = data;
     this.#serving = serving;
     this.#kernels = kernels;
+  }
+
+  /** The filters of searches. */
+  get filters(): Filters {
+    this.#filters ??= new Filters(this.#data);
+    return this.#filters;
   }
 
   /** Vectors that are not deleted. */
@@ -55,7 +68,8 @@ export class Contents {
     this.#readers ??= shards.map((memory) => vectorReader(memory, dimensions));
     const vector = new Float32Array(dimensions);
     this.#readers[place.memory]!(place.local, vector);
-    return { id, vector };
+    const attributes = this.#data.attributes.read(place);
+    return { id, vector, ...(attributes && { attributes }) };
   }
 
   /** All ids in the order in which they came, without those that are deleted by the time it is their turn. */
@@ -108,6 +122,24 @@ export class Contents {
     return { deleted: places.size, unknown: ids.length - places.size };
   }
 
+  /**
+   * The rows of the ids that options allow and exclude, as searches that begin in the same turn of the loop see them.
+   *
+   * @throws {ScanneryError} SCANNERY_INVALID_ID with the place in the list
+   */
+  async rowLists({ allowIds, excludeIds }: Readonly<SearchOptions>): Promise<RowLists> {
+    if (allowIds === undefined && excludeIds === undefined) return {};
+    const lookup = await this.#lookUp();
+    const { rows } = this.#data;
+    for (let tries = 1; ; tries++) {
+      const { epoch, rows: count } = rows.snapshot;
+      const patient = tries < LIST_TRIES;
+      const allowed = await rowsOf(allowIds, 'allowed id', lookup, patient);
+      const excluded = await rowsOf(excludeIds, 'excluded id', lookup, patient);
+      if (!patient || (rows.snapshot.epoch === epoch && rows.snapshot.rows === count)) return { allowed, excluded };
+    }
+  }
+
   /** Ids of deletions [from, to), in their order, that have not been given to another vector since. */
   async idsGone(from: number, to: number): Promise<Id[]> {
     if (from === to) return [];
@@ -132,4 +164,24 @@ export class Contents {
     this.#lookup ??= IdLookup.make(this.#data);
     return this.#lookup;
   }
+}
+
+/** The rows of ids, ascending; of ids that the index does not have there are none. */
+async function rowsOf(
+  ids: ArrayLike<unknown> | undefined,
+  noun: string,
+  lookup: IdLookup,
+  patient: boolean,
+): Promise<Uint32Array | undefined> {
+  if (ids === undefined) return undefined;
+  const found = new Set<number>();
+  const add = (i: number): void => {
+    const id = ids[i];
+    checkId(id, i, noun);
+    const place = lookup.find(id);
+    if (place !== undefined) found.add(place.row);
+  };
+  if (patient) await eachSlice(ids.length, add);
+  else for (let i = 0; i < ids.length; i++) add(i);
+  return Uint32Array.from(found).sort();
 }

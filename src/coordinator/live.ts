@@ -201,6 +201,7 @@ export class Live {
     try {
       await this.#keeping.store?.close();
     } finally {
+      await Promise.all(this.#uses);
       await this.#parts!.serving.stop();
       this.#sizeWhenClosed = this.#parts!.contents.size;
       this.#parts = null;

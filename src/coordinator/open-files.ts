@@ -96,7 +96,7 @@ export function checkMeta(file: SavedFile): IndexMeta {
     typeof meta.config?.defaults === 'object' &&
     typeof meta.request === 'object' &&
     meta.request !== null &&
-    file.header.sections.length === { row: 2, integer: 3, text: 4 }[meta.idKind];
+    file.header.sections.length === { row: 3, integer: 4, text: 5 }[meta.idKind];
   if (!sound) throw damaged(file.path, 'its header');
   return meta;
 }

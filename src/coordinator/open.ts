@@ -13,6 +13,7 @@ import {
 } from '../protocol/shard-layout.ts';
 import { createMemory, MAX_BYTES } from '../shard/arena.ts';
 import type { KernelSource } from '../shard/kernels/load.ts';
+import { AttributeSchema } from './attribute-schema.ts';
 import type { IndexData } from './build.ts';
 import type { Companion, CompanionName } from './companion.ts';
 import { soarLambdaOf } from './configure.ts';
@@ -22,6 +23,7 @@ import { openIdColumn } from './id-column.ts';
 import { damagedLog, type LogReader, type LogScan } from './log-reader.ts';
 import type { Span } from './memory-rows.ts';
 import { checkMeta, type OpenFiles, openCurrent, openFiles } from './open-files.ts';
+import { RowAttributes } from './row-attributes.ts';
 import { Rows } from './rows.ts';
 import { memorySection } from './save.ts';
 
@@ -103,6 +105,7 @@ async function readFiles(
   const modelEnd = RESERVED_BYTES + index.header.sections[0]!.length;
   const control = await readMemory(index, [[RESERVED_BYTES, modelEnd]], kernels, options);
   const parts = await readParts(index, 1, options);
+  const schema = await AttributeSchema.unpack(parts.pop()!, index.path);
   const deleted = parts.pop()!;
   const entries = idKind === 'text' ? size + 1 : size;
   if (parts.length > 0 && parts[0]!.length !== entries * 8) throw damaged(index.path, 'the size of its ids');
@@ -129,7 +132,17 @@ async function readFiles(
     throw damaged(index.path, 'its list of deleted rows');
   }
   const ids = new GrowingIds(openIdColumn(idKind, size, parts));
-  const data = { ...meta, lanesPerVector, model, control, modelEnd, shards, ids, rows };
+  const data = {
+    ...meta,
+    lanesPerVector,
+    model,
+    control,
+    modelEnd,
+    shards,
+    ids,
+    rows,
+    attributes: new RowAttributes(rows, schema),
+  };
   return { data, generation, log: log === null ? null : { reader: log, scan: scan! } };
 }
 

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type RebalanceOptions, resolveBuildOptions } from '../protocol/options.ts';
+import type { CheckedAttributes } from './attribute-schema.ts';
 import { chooseShards } from './configure.ts';
 import { buildParts, type Parts } from './parts.ts';
 import { vectorReader } from './stored-vectors.ts';
@@ -36,8 +37,8 @@ export async function rebuild(before: Parts, { signal, onProgress }: Readonly<Re
     if (gone.length > 0) await parts.contents.delete(gone);
     for await (const chunk of liveVectors(before, seenRows, toRows)) {
       throwIfAborted(signal);
-      const { vectors, ids } = chunk;
-      await parts.contents.upsert({ ids, row: (i) => vectors[i]! });
+      const { vectors, ids, attributes } = chunk;
+      await parts.contents.upsert({ ids, row: (i) => vectors[i]!, attributes });
     }
     [seenRows, seenDeleted] = [toRows, toDeleted];
   };
@@ -53,13 +54,15 @@ export async function rebuild(before: Parts, { signal, onProgress }: Readonly<Re
   return { parts, catchUp, configWith };
 }
 
+interface LiveChunk {
+  readonly vectors: Float32Array[];
+  readonly ids: Id[];
+  readonly attributes: CheckedAttributes[] | undefined;
+}
+
 /** Rows [from, to) that are not deleted by the time it is their turn, with their ids. */
-async function* liveVectors(
-  { data }: Parts,
-  from: number,
-  to: number,
-): AsyncGenerator<{ vectors: Float32Array[]; ids: Id[] }> {
-  const { rows, ids, dimensions, shards } = data;
+async function* liveVectors({ data }: Parts, from: number, to: number): AsyncGenerator<LiveChunk> {
+  const { rows, ids, dimensions, shards, attributes } = data;
   const readers = shards.map((memory) => vectorReader(memory, dimensions));
   const perSlice = Math.max(1, Math.floor(SLICE_BYTES / (dimensions * 4)));
   for (let first = from; first < to; first += perSlice) {
@@ -74,7 +77,8 @@ async function* liveVectors(
       readers[memory]!(local, vector);
       return vector;
     });
-    yield { vectors, ids: places.map(({ row }) => ids.at(row)) };
+    const own = attributes.schema.size === 0 ? undefined : places.map((place) => attributes.read(place) ?? {});
+    yield { vectors, ids: places.map(({ row }) => ids.at(row)), attributes: own };
     await nextTurn();
   }
 }

@@ -5,6 +5,7 @@ import { resolveSearchOptions, type SearchOptions } from '../protocol/options.ts
 import { NOTHING_EXPLAINED } from './answers.ts';
 import { type IndexData, searchMode } from './build.ts';
 import { type QuerySource, vectorShape, writeQuery } from './call.ts';
+import { type FilteredIndex, isFiltered, searchFiltered } from './filtered-search.ts';
 import { isVector, rowSource } from './inputs.ts';
 import type { Serving } from './serving.ts';
 import type { Request } from './slots.ts';
@@ -13,45 +14,54 @@ import type { Query, QueryBatch, SearchResult } from './types.ts';
 
 const NO_OPTIONS: SearchOptions = Object.freeze({});
 
-/** An index that is searched. */
-export interface Searched {
-  readonly data: IndexData;
-  readonly serving: Serving;
+/** An index as calls find it: what it consists of now, and for calls of several steps, until they end. */
+export interface OpenIndex {
+  open(): FilteredIndex;
+  use<T>(work: (index: FilteredIndex) => Promise<T>): Promise<T>;
 }
 
 /** Answers one query, as `Index.search` and `Index.explain` were given it. */
 export async function searchOne(
-  { data, serving }: Searched,
+  index: OpenIndex,
   query: Query,
   options: SearchOptions | undefined,
   explain: boolean,
 ): Promise<SearchResult> {
-  const { request, signal } = readRequest(data, options);
+  index.open();
+  const given = readOptions(options);
   if (!isVector(query)) throw invalid('query', query, 'an array or typed array of numbers');
   const source = { count: 1, row: () => query };
-  const [result] = await runRequest(data, serving, source, { ...request, explain }, signal);
+  const [result] = await answer(index, source, given, explain);
   return result!;
 }
 
 /** Answers queries as `Index.searchBatch` was given them. */
 export async function searchMany(
-  { data, serving }: Searched,
+  index: OpenIndex,
   queries: QueryBatch,
   options: SearchOptions | undefined,
 ): Promise<SearchResult[]> {
-  const { request, signal } = readRequest(data, options);
+  const { data } = index.open();
+  const given = readOptions(options);
   const source = rowSource(queries, data.dimensions, 'queries');
-  return source.count === 0 ? [] : runRequest(data, serving, source, request, signal);
+  return source.count === 0 ? [] : answer(index, source, given, false);
 }
 
-/** Checks what a search was given, and makes a request of it. */
-function readRequest(
-  data: IndexData,
-  options: SearchOptions | undefined,
-): { request: Request; signal: AbortSignal | undefined } {
+function readOptions(options: SearchOptions | undefined): Readonly<SearchOptions> {
   const given = options === undefined ? NO_OPTIONS : resolveSearchOptions(options);
   throwIfAborted(given.signal);
-  return { request: chooseRequest(data, given), signal: given.signal };
+  return given;
+}
+
+function answer(
+  index: OpenIndex,
+  source: QuerySource,
+  given: Readonly<SearchOptions>,
+  explain: boolean,
+): Promise<SearchResult[]> {
+  if (isFiltered(given)) return index.use((parts) => searchFiltered(parts, source, given, explain));
+  const { data, serving } = index.open();
+  return runRequest(data, serving, source, { ...chooseRequest(data, given), explain }, given.signal);
 }
 
 /** Fills in what the options leave open, and keeps them within what there is. */

@@ -12,9 +12,12 @@ import type { KernelSource } from '../shard/kernels/load.ts';
 import type { LaneForm } from '../shard/lane-writer.ts';
 import { lanesInHead } from '../shard/stored-leaves.ts';
 import { Views } from '../shard/views.ts';
+import type { CheckedAttributes } from './attribute-schema.ts';
 import type { IndexData } from './build.ts';
+import type { CheckedRows } from './changes.ts';
 import type { EncodedSlot } from './encode-work.ts';
 import { LeafLanes } from './leaf-lanes.ts';
+import type { RowAttributes } from './row-attributes.ts';
 import type { Rows } from './rows.ts';
 
 /** Where a row that was added is, so that it can be taken back. */
@@ -27,6 +30,7 @@ interface Added {
 export class RowWriter {
   readonly form: StoredForm;
   readonly #rows: Rows;
+  readonly #attributes: RowAttributes;
   /** Per memory; empty where vectors have no lanes. */
   readonly #leaves: readonly LeafLanes[];
   #added: Added[] = [];
@@ -35,6 +39,7 @@ export class RowWriter {
     const { control, model, rows } = data;
     const views = new Views(control);
     this.#rows = rows;
+    this.#attributes = data.attributes;
     this.form = storedForm(rows.memories[0]!.views, views, model);
     const laneForm = model === 0 ? null : laneFormOf(rows.memories[0]!.views, views, model, this.form);
     this.#leaves = laneForm === null ? [] : rows.memories.map((memory) => new LeafLanes(memory, kernels, laneForm));
@@ -46,12 +51,12 @@ export class RowWriter {
   }
 
   /**
-   * Writes encoded rows; they get the next row numbers.
+   * Writes encoded rows; they get the next row numbers. `attributes`: of all rows since the last commit.
    *
    * @throws {ScanneryError} SCANNERY_OUT_OF_MEMORY; then `undo` takes back what there is
    */
-  async write(encoded: EncodedSlot): Promise<void> {
-    for (let i = 0; i < encoded.count; i++) await this.#writeRow(encoded, i);
+  async write(encoded: EncodedSlot, attributes: CheckedRows['attributes']): Promise<void> {
+    for (let i = 0; i < encoded.count; i++) await this.#writeRow(encoded, i, attributes?.[this.count]);
   }
 
   /** Takes back all rows since the last commit. */
@@ -67,7 +72,7 @@ export class RowWriter {
     this.#added = [];
   }
 
-  async #writeRow(encoded: EncodedSlot, i: number): Promise<void> {
+  async #writeRow(encoded: EncodedSlot, i: number, attributes: CheckedAttributes | undefined): Promise<void> {
     const kinds = [encoded.lanes, encoded.spilled].filter((lanes) => lanes !== null);
     const leaves = kinds.map((lanes) => encoded.u32[(lanes.leaves >>> 2) + i]!);
     const m = this.#chooseMemory(leaves[0]);
@@ -75,7 +80,11 @@ export class RowWriter {
     const lanesOf = this.#leaves[m];
     if (!memory.hasRoom) await memory.reserve();
     for (const leaf of leaves) if (!lanesOf!.hasRoom(leaf)) await lanesOf!.reserve(leaf);
+    const columns = this.#attributes.memories[m]!;
+    const cells = attributes === undefined ? [] : this.#attributes.schema.cellsOf(attributes);
+    await columns.reserve(memory.count, cells);
     // From here on nothing fails.
+    columns.write(memory.count, cells, this.#attributes.schema.all);
     const { rowBytes, codeBytes } = this.form;
     const from = encoded.vectors + i * rowBytes;
     const vector = encoded.u8.subarray(from, from + rowBytes);

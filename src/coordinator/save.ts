@@ -44,6 +44,7 @@ export async function saveIndex(
   const { count: size, sizes: shardSizes, deleted } = rows;
   const deletedBytes = new Uint8Array(deleted.buffer, deleted.byteOffset, deleted.byteLength);
   const ids = await data.ids.packed(size);
+  const attributes = await data.attributes.schema.packed();
   const write = async (folder: string): Promise<void> => {
     await writeFile(
       join(folder, INDEX_FILE),
@@ -66,7 +67,7 @@ export async function saveIndex(
       },
       [
         memorySection(kernels, data.control, RESERVED_BYTES, data.modelEnd),
-        ...[...ids.parts(), deletedBytes].map(plainSection),
+        ...[...ids.parts(), deletedBytes, attributes].map(plainSection),
       ],
     );
     for (const [s, memory] of data.shards.entries()) {

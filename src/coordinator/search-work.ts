@@ -1,4 +1,4 @@
-import { readAnswer, readExplanation } from './answers.ts';
+import { readAnswer, readExplanation, readRows } from './answers.ts';
 import { type QuerySource, type VectorShape, type Work, writeQuery } from './call.ts';
 import type { GrowingIds } from './growing-ids.ts';
 import type { Request, Slots } from './slots.ts';
@@ -10,8 +10,13 @@ export interface SearchedIndex extends VectorShape {
   readonly shards: number;
 }
 
+/** An answer, with its rows if the request wants them. */
+export interface FoundRows extends SearchResult {
+  rows?: Uint32Array;
+}
+
 /** Queries: each goes into a slot of its own. */
-export class SearchWork implements Work<SearchResult> {
+export class SearchWork implements Work<FoundRows> {
   readonly isSearch = true;
   readonly #source: QuerySource;
   readonly #request: Request;
@@ -39,9 +44,10 @@ export class SearchWork implements Work<SearchResult> {
     return slot;
   }
 
-  read(slots: Slots, slot: number): SearchResult {
-    const { mode, explain } = this.#request;
-    const answer = readAnswer(slots, slot, mode, this.#index);
+  read(slots: Slots, slot: number): FoundRows {
+    const { mode, explain, wantsRows } = this.#request;
+    const answer: FoundRows = readAnswer(slots, slot, mode, this.#index);
+    if (wantsRows) answer.rows = readRows(slots, slot);
     return explain ? { ...answer, ...readExplanation(slots, slot, mode, this.#index.shards) } : answer;
   }
 }

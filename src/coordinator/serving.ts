@@ -16,7 +16,10 @@ import type { KernelSource } from '../shard/kernels/load.ts';
 import type { IndexData } from './build.ts';
 import { type QuerySource, vectorShape, type Work } from './call.ts';
 import { Dispatcher } from './dispatcher.ts';
+import type { RowLists } from './filter-steps.ts';
+import type { CompiledFilter } from './filters.ts';
 import { kernelMetric } from './model.ts';
+import type { PlacedFilter } from './placed-filter.ts';
 import { type SearchedIndex, SearchWork } from './search-work.ts';
 import { layOutControl, type Request, Slots } from './slots.ts';
 import type { Threads } from './threads.ts';
@@ -75,6 +78,11 @@ export class Serving {
 
   run<T>(work: Work<T>, signal: AbortSignal | undefined): Promise<T[]> {
     return this.#failure === null ? this.dispatcher.run(work, signal) : Promise.reject(this.#failure);
+  }
+
+  /** Puts a filter where the workers find it; to be released when the last call with it has ended. */
+  placeFilter(filter: CompiledFilter, lists: RowLists): PlacedFilter {
+    return this.#slots.placeFilter(filter, lists);
   }
 
   get threadCount(): number {

@@ -10,6 +10,7 @@ import {
   SLOT_DUPLICATES,
   SLOT_EPOCH,
   SLOT_ERROR,
+  SLOT_FILTER,
   SLOT_FIRST_UNIT,
   SLOT_FLOOR,
   SLOT_K,
@@ -37,7 +38,10 @@ import { layEncodedRows, type StoredForm } from '../shard/encoded-rows.ts';
 import { duplicatesEntries } from '../shard/shard-scratch.ts';
 import { Views } from '../shard/views.ts';
 import { type Extent, Extents } from './extents.ts';
+import { filterBytes, type RowLists, writeFilter } from './filter-steps.ts';
+import type { CompiledFilter } from './filters.ts';
 import { encoderScratchBytes } from './leaf-tables.ts';
+import { PlacedFilter } from './placed-filter.ts';
 import type { Rows, Snapshot } from './rows.ts';
 
 /** What the slots need to know of the index they serve. */
@@ -58,6 +62,9 @@ export interface Request {
   readonly limit: number;
   readonly numLeavesToSearch: number;
   readonly snapshot: Snapshot;
+  readonly filter?: PlacedFilter | undefined;
+  /** Whether the answer comes with the rows that it is of. */
+  readonly wantsRows?: boolean;
   /** Whether the answer comes with an account of how it was found. */
   readonly explain?: boolean;
 }
@@ -109,6 +116,7 @@ export class Slots {
   readonly #shape: ServedShape;
   readonly #free: number[];
   readonly #extentOf: (Extent | undefined)[];
+  readonly #filterOf: (PlacedFilter | undefined)[];
   readonly #tablesBytes: number;
   readonly #memoryOf: readonly number[];
 
@@ -120,6 +128,7 @@ export class Slots {
     this.#memoryOf = units.map(({ memory }) => memory);
     this.#free = Array.from({ length: layout.numSlots }, (_, i) => layout.numSlots - 1 - i);
     this.#extentOf = new Array(layout.numSlots);
+    this.#filterOf = new Array(layout.numSlots);
     this.#tablesBytes = align(TABLES_HEADER_BYTES + shape.stride * 4 + shape.subspaces * 16);
   }
 
@@ -165,6 +174,8 @@ export class Slots {
     i32[h + SLOT_EPOCH] = request.snapshot.epoch;
     i32[h + SLOT_ROWS] = request.snapshot.rows;
     i32[h + SLOT_LEAVES_TO_SEARCH] = request.numLeavesToSearch;
+    i32[h + SLOT_FILTER] = request.filter?.pointer ?? 0;
+    this.#filterOf[slot] = request.filter?.use();
     const leaves = tables + this.#tablesBytes;
     i32[h + SLOT_LEAVES] = leaves;
     i32[h + SLOT_LISTS] = leaves + leavesBytes;
@@ -242,7 +253,16 @@ export class Slots {
     Atomics.store(this.#views.i32, this.header(slot) + SLOT_CANCELLED, 1);
   }
 
+  /** Puts a filter where workers find it, for as long as a request has it. */
+  placeFilter({ number, steps }: CompiledFilter, lists: RowLists): PlacedFilter {
+    const extent = this.#extents.take(filterBytes(steps, lists));
+    writeFilter(this.#views.refresh(), extent.pointer, number, steps, lists);
+    return new PlacedFilter(extent, this.#extents);
+  }
+
   free(slot: number): void {
+    this.#filterOf[slot]?.release();
+    this.#filterOf[slot] = undefined;
     const extent = this.#extentOf[slot];
     if (extent !== undefined && extent.bytes > KEEP_BYTES) {
       this.#extents.give(extent);

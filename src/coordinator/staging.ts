@@ -8,6 +8,8 @@ import type { Kernels } from '../shard/kernels/kernels.ts';
 import { bindKernels, type KernelSource } from '../shard/kernels/load.ts';
 import { rowsLeftInChunk, STAGED_ROWS, stagedEnd, stagedRow } from '../shard/staged-rows.ts';
 import { Views } from '../shard/views.ts';
+import { AttributeChecker, AttributeSchema, type CheckedAttributes } from './attribute-schema.ts';
+import { checkNumberOfAttributes } from './attribute-values.ts';
 import { type IdColumn, IdColumnBuilder, rowIds, wrongNumberOfIds } from './id-column.ts';
 import { badNumber } from './inputs.ts';
 import { MAX_ROWS } from './rows.ts';
@@ -53,6 +55,9 @@ export class Staging {
   #kernels!: Kernels;
   readonly #kernelSource: KernelSource;
   readonly #options: StagingOptions;
+  readonly #checker = new AttributeChecker(new AttributeSchema());
+  /** By row; of rows without any there is nothing. */
+  readonly #attributes: (CheckedAttributes | undefined)[] = [];
 
   constructor(kernels: KernelSource, options: StagingOptions) {
     this.#kernelSource = kernels;
@@ -83,10 +88,16 @@ export class Staging {
     return this.#ids ? this.#ids.finish() : rowIds(this.size);
   }
 
+  /** The attributes of a row, if it has any. */
+  get attributesOf(): (row: number) => CheckedAttributes | undefined {
+    return (row) => this.#attributes[row];
+  }
+
   async add(chunk: unknown): Promise<void> {
-    const { vectors, ids } = checkChunk(chunk);
+    const { vectors, ids, attributes } = checkChunk(chunk);
     const count = this.#countRows(vectors);
     this.#checkIds(ids, count);
+    if (attributes !== undefined) checkNumberOfAttributes(attributes, count, this.size);
     if (this.size + count > MAX_ROWS) {
       throw new ScanneryError('SCANNERY_NOT_SUPPORTED', `an index holds at most ${MAX_ROWS} vectors`, {
         value: this.size + count,
@@ -101,6 +112,13 @@ export class Staging {
       this.#reserve(segment, segment.count + slice);
       this.#copy(vectors, first, slice, segment);
       if (this.#ids) for (let i = first; i < first + slice; i++) this.#ids.add(ids![i]);
+      if (attributes !== undefined) {
+        for (let i = 0; i < slice; i++) {
+          const row = this.size + i;
+          const own = this.#checker.check(attributes[first + i], row);
+          if (Object.keys(own).length > 0) this.#attributes[row] = own;
+        }
+      }
       segment.count += slice;
       this.size += slice;
       first += slice;
@@ -239,10 +257,11 @@ export class Staging {
 function checkChunk(chunk: unknown): VectorChunk {
   if (typeof chunk !== 'object' || chunk === null)
     throw invalid('vectors', chunk, 'an object with vectors and, maybe, ids');
-  const { vectors, ids } = chunk as Record<string, unknown>;
+  const { vectors, ids, attributes } = chunk as Record<string, unknown>;
   if (!(vectors instanceof Float32Array || vectors instanceof Float64Array || Array.isArray(vectors))) {
     throw invalid('vectors', vectors, 'a Float32Array, a Float64Array or an array of arrays');
   }
   if (ids !== undefined && !Array.isArray(ids) && !ArrayBuffer.isView(ids)) throw invalid('ids', ids, 'an array');
-  return { vectors, ids: ids as VectorChunk['ids'] };
+  if (attributes !== undefined && !Array.isArray(attributes)) throw invalid('attributes', attributes, 'an array');
+  return { vectors, ids: ids as VectorChunk['ids'], attributes };
 }

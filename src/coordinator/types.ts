@@ -1,5 +1,6 @@
 // The public types. Nothing here mentions how the index works inside, so that users compile none of it.
 
+import type { Attributes } from '../protocol/filter.ts';
 import type { Metric } from '../protocol/metrics.ts';
 import type { Durability, ResolvedHashing, ResolvedTree } from '../protocol/options.ts';
 import type { KernelTier } from '../shard/kernels/kernels.ts';
@@ -28,6 +29,8 @@ export interface UpsertInput {
   readonly vectors: VectorsInput;
   /** One per vector, none twice: strings, safe integers or 64-bit bigints; an array or typed array. */
   readonly ids: ArrayLike<Id>;
+  /** One per vector, to filter by; a vector that takes the place of another keeps none of the other's. */
+  readonly attributes?: readonly (Attributes | null | undefined)[] | undefined;
 }
 
 /** What became of vectors that were upserted. */
@@ -68,6 +71,8 @@ export interface StoredVector {
   readonly id: Id;
   /** Float32Array [dimensions] */
   readonly vector: Float32Array;
+  /** Left out if it has none; lists of tokens are sorted. */
+  readonly attributes?: Attributes;
 }
 
 /** One query's answer, and how it was found. Times are those in kernels, in microseconds, over all threads. */
@@ -89,6 +94,12 @@ export interface Explanation extends SearchResult {
     readonly reorder: number;
     /** Merging the shards' candidates and sorting the answer. */
     readonly merge: number;
+  };
+  /** With a filter, list of ids or crowding: how it was applied, and how many vectors were thought to match. */
+  readonly filter?: {
+    /** 'masked scan': all else was passed over while leaves were scanned; 'matches only': every match was scored exactly. */
+    readonly strategy: 'masked scan' | 'matches only';
+    readonly estimatedMatches: number;
   };
   readonly shards: readonly {
     readonly codesScanned: number;
@@ -126,6 +137,8 @@ export interface VectorChunk {
   vectors: VectorsInput;
   /** One per vector: strings, safe integers or 64-bit bigints. Default: the row number. */
   ids?: readonly (string | number | bigint)[] | undefined;
+  /** One per vector, to filter by. */
+  attributes?: readonly (Attributes | null | undefined)[] | undefined;
 }
 
 /** One query: numbers [dimensions]. */

@@ -1,6 +1,8 @@
 import { invalid } from '../protocol/check.ts';
 import { ScanneryError } from '../protocol/errors.ts';
 import type { KernelSource } from '../shard/kernels/load.ts';
+import { AttributeChecker, type CheckedAttributes } from './attribute-schema.ts';
+import { checkNumberOfAttributes } from './attribute-values.ts';
 import type { IndexData } from './build.ts';
 import { type QuerySource, vectorShape, writeVector } from './call.ts';
 import type { CheckedRows } from './changes.ts';
@@ -30,7 +32,7 @@ export class Upserter {
   }
 
   /** Adds what was checked; vectors with the same ids are deleted at the same time. If it throws, nothing has changed. */
-  async upsert({ ids, row }: CheckedRows, lookup: IdLookup): Promise<UpsertResult> {
+  async upsert({ ids, row, attributes }: CheckedRows, lookup: IdLookup): Promise<UpsertResult> {
     const { rows } = this.#data;
     const first = rows.count;
     if (first + ids.length > MAX_ROWS) {
@@ -39,7 +41,7 @@ export class Upserter {
     }
     const replaced: Place[] = [];
     try {
-      await this.#writeAll(ids.length, row);
+      await this.#writeAll(ids.length, row, attributes);
       await eachSlice(ids.length, (i) => {
         const place = lookup.find(ids[i]!);
         if (place !== undefined) replaced.push(place);
@@ -59,7 +61,7 @@ export class Upserter {
   }
 
   /** Encodes and writes; the workers encode the next vectors while this thread writes the last ones. */
-  async #writeAll(count: number, row: QuerySource['row']): Promise<void> {
+  async #writeAll(count: number, row: QuerySource['row'], attributes: CheckedRows['attributes']): Promise<void> {
     // So few at once that a search waits for one or two slots per worker.
     const perStep = ROWS_PER_SLOT * this.#serving.threadCount;
     let coming = this.#encode(row, 0, Math.min(perStep, count));
@@ -71,7 +73,7 @@ export class Upserter {
         // Writing may fail before anybody waits for it.
         coming.catch(() => {});
       }
-      for (const slot of encoded) await this.#writer.write(slot);
+      for (const slot of encoded) await this.#writer.write(slot, attributes);
       if (last) return;
     }
   }
@@ -91,10 +93,16 @@ export class Upserter {
  */
 export async function checkRows(input: unknown, data: IndexData): Promise<CheckedRows> {
   if (typeof input !== 'object' || input === null) throw invalid('input', input, 'an object with vectors and ids');
-  const { vectors, ids } = input as { vectors?: unknown; ids?: unknown };
+  const { vectors, ids, attributes } = input as { vectors?: unknown; ids?: unknown; attributes?: unknown };
   if (!isVector(ids)) throw invalid('ids', ids, 'an array or typed array of ids');
   const { count, row } = rowSource(vectors, data.dimensions, 'vectors');
   if (ids.length !== count) throw wrongNumberOfIds(ids.length, count, 0);
+  if (attributes !== undefined) {
+    if (!Array.isArray(attributes)) throw invalid('attributes', attributes, 'an array');
+    checkNumberOfAttributes(attributes, count, 0);
+  }
+  const checker = new AttributeChecker(data.attributes.schema);
+  const checkedAttributes: CheckedAttributes[] = [];
   const checked: Id[] = [];
   const seen = new RowTable((i) => hashId(checked[i]!), count);
   const scratch = new Float32Array(data.stride);
@@ -107,6 +115,7 @@ export async function checkRows(input: unknown, data: IndexData): Promise<Checke
     checked.push(id);
     seen.add(i, hashId(id));
     writeVector(row(i), `row ${i}`, i, shape, scratch, 0);
+    if (attributes !== undefined) checkedAttributes.push(checker.check(attributes[i], i));
   });
-  return { ids: checked, row };
+  return { ids: checked, row, attributes: attributes === undefined ? undefined : checkedAttributes };
 }

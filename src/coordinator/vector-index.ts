@@ -127,7 +127,7 @@ export class Index {
    *   SCANNERY_OUT_OF_MEMORY, SCANNERY_WORKER_FAILED
    */
   async search(query: Query, options?: SearchOptions): Promise<SearchResult> {
-    return searchOne(this.#live.open(), query, options, false);
+    return searchOne(this.#live, query, options, false);
   }
 
   /**
@@ -137,7 +137,7 @@ export class Index {
    * @param queries row-major numbers [m x dimensions], or one array per query
    */
   async searchBatch(queries: QueryBatch, options?: SearchOptions): Promise<SearchResult[]> {
-    return searchMany(this.#live.open(), queries, options);
+    return searchMany(this.#live, queries, options);
   }
 
   /**
@@ -146,7 +146,7 @@ export class Index {
    * @throws {ScanneryError} as `search`
    */
   async explain(query: Query, options?: SearchOptions): Promise<Explanation> {
-    return (await searchOne(this.#live.open(), query, options, true)) as Explanation;
+    return (await searchOne(this.#live, query, options, true)) as Explanation;
   }
 
   /**

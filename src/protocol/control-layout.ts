@@ -52,6 +52,7 @@ export const SLOT_DUPLICATES = 19; // pointer: table of dropDuplicates, behind t
 export const SLOT_ALONE = 20; // 1: scanned unit by unit and with no other: a thread has died with it, or its units are to be told apart
 export const SLOT_EPOCH = 21; // deletions up to this epoch are seen
 export const SLOT_ROWS = 22; // rows below this one are seen
+export const SLOT_FILTER = 23; // pointer: the filter of the request (FILTER_*), 0 if it has none
 export const SLOT_FIRST_UNIT = 18; // unit that comes first, the others in turn: the one with the best leaf
 
 export const SLOT_FREE = 0;
@@ -62,6 +63,37 @@ export const SLOT_DONE = 4;
 
 export const FAULT_OUT_OF_MEMORY = 1;
 export const FAULT_INTERNAL = 2;
+
+/**
+ * A filter: steps that are worked off with a stack of bitmaps, then rows by number. Filters of the same number have the same steps,
+ * and vectors never change their attributes, so what a worker has worked out for the first vectors stays true.
+ */
+export const FILTER_NUMBER = 0;
+export const FILTER_STEPS = 4; // how many; they begin at FILTER_HEADER_BYTES
+export const FILTER_LISTS = 8; // FILTER_ALLOWS | FILTER_EXCLUDES
+export const FILTER_ALLOWED = 12; // pointer: u32 rows, ascending; no others pass
+export const FILTER_NUM_ALLOWED = 16;
+export const FILTER_EXCLUDED = 20; // pointer: u32 rows, ascending, that do not pass
+export const FILTER_NUM_EXCLUDED = 24;
+export const FILTER_HEADER_BYTES = 32;
+export const FILTER_ALLOWS = 1;
+export const FILTER_EXCLUDES = 2;
+
+/** A step of a filter. The first four push what they find, the others work on what was pushed last. */
+export const STEP_OPERATION = 0; // OPERATION_*
+export const STEP_COLUMN = 4;
+export const STEP_CODES = 8; // OPERATION_CODE: the code; OPERATION_CODES: pointer to a bit per code
+export const STEP_NUM_CODES = 12; // codes that there is a bit for
+export const STEP_LEAST = 16; // f64, OPERATION_RANGE: numbers from here ...
+export const STEP_MOST = 24; // ... to here, both included
+export const STEP_BYTES = 32;
+export const OPERATION_EVERY = 0;
+export const OPERATION_CODE = 1;
+export const OPERATION_CODES = 2;
+export const OPERATION_RANGE = 3;
+export const OPERATION_AND = 4;
+export const OPERATION_OR = 5;
+export const OPERATION_NOT = 6;
 
 /** How a request is answered. */
 export const MODE_EXACT = 0; // every stored vector is scored

@@ -5,6 +5,8 @@ export const ERROR_CODES = {
     'A vector or query has the wrong length, holds NaN, Infinity or a number beyond 1e17, or is zero under cosine.',
   SCANNERY_INVALID_ID:
     'An id is not a string, safe integer or 64-bit bigint, or the number of ids differs from the number of vectors.',
+  SCANNERY_INVALID_ATTRIBUTE:
+    'An attribute is neither text, a list of it, a finite number nor a boolean, or not of the kind that it has in other rows.',
   SCANNERY_DUPLICATE_ID: 'Two vectors were given the same id.',
   SCANNERY_NOT_SUPPORTED: 'The option is known, but this version or this index cannot serve it.',
   SCANNERY_CLOSED: 'The index was closed before the call.',

@@ -13,6 +13,7 @@ import {
   resolveOptions,
 } from './check.ts';
 import { MAX_THREADS } from './control-layout.ts';
+import { type Crowding, type Filter, filter } from './filter.ts';
 import { MAX_DIMENSIONS, METRICS, type Metric } from './metrics.ts';
 
 /** How the index is partitioned (ScaNN's tree). */
@@ -106,6 +107,14 @@ export interface BuildOptions {
 export interface SearchOptions extends SearchDefaults {
   /** Score every stored vector. Default false. */
   exact?: boolean | undefined;
+  /** Which vectors may be found, by their attributes. As long as k of them match, k come back. */
+  filter?: Filter | undefined;
+  /** Only vectors with these ids may be found. Ids that the index does not have are passed over. */
+  allowIds?: ArrayLike<string | number | bigint> | undefined;
+  /** Vectors with these ids may not be found. */
+  excludeIds?: ArrayLike<string | number | bigint> | undefined;
+  /** At most so many results may share a value of an attribute. */
+  crowding?: Crowding | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -226,11 +235,33 @@ const BUILD: OptionTable<BuildOptions> = {
   defaults: { default: resolveOptions(DEFAULTS, {}), check: (v, option) => resolveOptions(DEFAULTS, v, option) },
 };
 
+function idList(value: unknown, option: string): ArrayLike<string | number | bigint> {
+  if (Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView))) {
+    return value as unknown as ArrayLike<number>;
+  }
+  throw invalid(option, value, 'an array or typed array of ids');
+}
+
+const CROWDING: OptionTable<Crowding> = {
+  attribute: {
+    default: none as unknown as string,
+    check: (value, option) => {
+      if (typeof value === 'string') return value;
+      throw invalid(option, value, 'the name of an attribute');
+    },
+  },
+  max: { default: 1, check: integer(1) },
+};
+
 const SEARCH: OptionTable<SearchOptions> = {
   k: { default: none, check: integer(1, 2 ** 31 - 1) },
   numLeavesToSearch: { default: none, check: count },
   numReorderingCandidates: { default: none, check: count },
   exact: { default: false, check: boolean },
+  filter: { default: none, check: filter },
+  allowIds: { default: none, check: idList },
+  excludeIds: { default: none, check: idList },
+  crowding: { default: none, check: (value, option) => resolveOptions(CROWDING, value, option) },
   signal,
 };
 

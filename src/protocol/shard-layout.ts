@@ -29,7 +29,16 @@ export const SHARD_NUM_CHUNKS = 44;
 export const SHARD_DATA_END = 48; // first byte past the data
 export const SHARD_LANES_PER_VECTOR = 52; // 2 when every vector is spilled to a second leaf (SOAR), else 1
 export const SHARD_CAPACITY = 56; // vectors that the chunks have room for
+export const SHARD_COLUMNS = 60; // pointer: u32 [MAX_COLUMNS], tables of the columns of attributes (see COLUMN_ROOM); 0 if there are none
 export const SHARD_HEADER_BYTES = 64;
+
+/**
+ * A column of attributes: u32 chunks that the table has room for, then u32 pointers to chunks, 0 where no vector has the attribute.
+ * A chunk has a value for each vector of a chunk of vectors: u32 codes, 0 for none, or f64 numbers, NaN for none.
+ */
+export const COLUMN_ROOM = 0;
+export const COLUMN_CHUNKS = 4;
+export const MAX_COLUMNS = 256;
 
 /** log2 of vectors per chunk at the most: some megabytes. Every chunk of a large shard is that large. */
 export const MAX_CHUNK_SHIFT = 14;
@@ -81,6 +90,7 @@ export const STATE_PER_SCORE = 92; // f32: buckets per unit of score
 export const STATE_DEATHS = 96;
 export const STATE_EPOCH = 100; // u32: the query sees what was deleted up to this epoch
 export const STATE_BOUND = 104; // u32: first local number that the query does not see, as it was added later
+export const STATE_FILTER = 108; // u32 pointer: a bit per vector, set if the query's filter lets it through; 0 without a filter
 export const STATE_HISTOGRAM = 112; // u32 [HISTOGRAM_BUCKETS]: candidates in each
 export const STATE_BYTES = 1136;
 /** Buckets of scores, of which the first half covers the candidates that are held when counting starts. */

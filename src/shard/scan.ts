@@ -9,6 +9,7 @@ import {
   MODE_LEAVES,
   SLOT_CODES,
   SLOT_EPOCH,
+  SLOT_FILTER,
   SLOT_FLOOR,
   SLOT_LEAVES,
   SLOT_LEAVES_TO_SEARCH,
@@ -28,6 +29,7 @@ import {
   STATE_CODES,
   STATE_DEATHS,
   STATE_EPOCH,
+  STATE_FILTER,
   STATE_FLOOR,
   STATE_HELD,
   STATE_HISTOGRAM,
@@ -82,7 +84,9 @@ export class ShardScanner {
     const { i32 } = this.#control;
     return (
       i32[a + SLOT_MODE] !== MODE_LEAVES &&
-      [SLOT_MODE, SLOT_LIMIT, SLOT_LEAVES_TO_SEARCH, SLOT_ROWS].every((word) => i32[a + word] === i32[b + word])
+      [SLOT_MODE, SLOT_LIMIT, SLOT_LEAVES_TO_SEARCH, SLOT_ROWS, SLOT_FILTER].every(
+        (word) => i32[a + word] === i32[b + word],
+      )
     );
   }
 
@@ -128,6 +132,9 @@ export class ShardScanner {
     const numLeaves = mode === MODE_EXACT ? 0 : i32[first + SLOT_LEAVES_TO_SEARCH]!;
     const visits = numLeaves * slots.length;
     shard.reserve({ queries: slots.length, tablesBytes: this.#tablesBytes, visits, limit });
+    const started = performance.now();
+    const filter = u32[first + SLOT_FILTER]!;
+    const passing = filter === 0 ? 0 : shard.filters.of(this.#control, filter, bound);
     const views = shard.views.refresh();
     for (let i = 0; i < slots.length; i++) {
       shard.use(i);
@@ -136,11 +143,11 @@ export class ShardScanner {
       views.u32.fill(0, shard.state >>> 2, (shard.state + STATE_HISTOGRAM) >>> 2);
       views.i32[((shard.state + STATE_FLOOR) >>> 2) + 1] = Atomics.load(i32, slots[i]! + SLOT_FLOOR);
       views.u32[(shard.state + STATE_BOUND) >>> 2] = bound;
+      views.u32[(shard.state + STATE_FILTER) >>> 2] = passing;
       // After the bound: every vector below it is in that table.
       views.i32[(shard.state + STATE_DEATHS) >>> 2] = Atomics.load(views.i32, DEATHS_WORD);
       views.i32[(shard.state + STATE_EPOCH) >>> 2] = i32[slots[i]! + SLOT_EPOCH]!;
     }
-    const started = performance.now();
     if (mode === MODE_EXACT) this.#scanVectors(first, shard, s, bound, limit);
     else this.#scanLeaves(slots, mode, memory, unit, limit);
     const tenths = Math.round(tenthsSince(started) / slots.length);

@@ -1,5 +1,6 @@
 import { BUFFER_SLACK, KEPT_WORD, STATE_BYTES, VISIT_BYTES } from '../protocol/shard-layout.ts';
 import { align, allocate } from './arena.ts';
+import { FilterBitmaps } from './filter-bitmaps.ts';
 import type { Kernels } from './kernels/kernels.ts';
 import { bindKernels, type KernelSource } from './kernels/load.ts';
 import { firstLocalFrom, storedCount } from './stored-rows.ts';
@@ -24,6 +25,7 @@ export class ShardScratch {
   readonly memory: WebAssembly.Memory;
   readonly kernels: Kernels;
   readonly views: Views;
+  readonly filters: FilterBitmaps;
   /** Pointer: visits of leaves, for all queries. */
   visits = 0;
   /** Pointers of one query, by `use`: search state, query tables, candidate buffer, the same candidates by row. */
@@ -44,6 +46,7 @@ export class ShardScratch {
     this.memory = memory;
     this.kernels = bindKernels(source, memory);
     this.views = new Views(memory);
+    this.filters = new FilterBitmaps(memory, this.views);
   }
 
   /** How many of the vectors have rows below this one. Their local numbers are the first, as rows ascend. */

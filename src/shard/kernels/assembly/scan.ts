@@ -4,7 +4,7 @@ import {
   STATE_HISTOGRAM, STATE_LANES, STATE_LOW, STATE_PER_SCORE, TABLES_BIAS_MULTIPLIER, TABLES_HEADER_BYTES, TABLES_INVERSE_SCALE,
   TABLES_OFFSET, TABLES_SCALE, VISIT_BYTES,
 } from "../../../protocol/shard-layout";
-import { boundOf, deathsOf, epochOf, isAlive } from "./visible";
+import { boundOf, deathsOf, epochOf, filterOf, isVisible } from "./visible";
 import { bucketOf, compactBelow, fitBuckets, keepFrom, keyBelow } from "./histogram";
 import { keyOf, scoreOf } from "./order";
 import { compact, smallest } from "./select";
@@ -58,7 +58,8 @@ export function scanLeaves(shard: usize, visits: usize, count: i32, limit: i32, 
     let low = load<f32>(state, STATE_LOW), perScore = load<f32>(state, STATE_PER_SCORE);
     let least = integerThreshold(floor, base, scale);
     let scanned = load<u32>(state, STATE_CODES);
-    const bound = boundOf(state), deaths = deathsOf(state), epoch = epochOf(state);
+    const bound = boundOf(state), deaths = deathsOf(state), epoch = epochOf(state), filter = filterOf(state);
+    const looks = (deaths | filter) != 0;
     while (segment) {
       const lanes = atomic.load<i32>(segment, SEGMENT_COUNT);
       const capacity = <usize>load<u32>(segment, SEGMENT_BLOCKS);
@@ -110,7 +111,7 @@ export function scanLeaves(shard: usize, visits: usize, count: i32, limit: i32, 
             store<u64>(keys + (<usize>held << 3), key);
             // Without a branch for what was added later, which is next to nothing.
             let passes = i32(key > floor) & i32(local < bound);
-            if (deaths != 0 && passes != 0) passes = i32(isAlive(deaths, epoch, local, shift));
+            if (looks && passes != 0) passes = i32(isVisible(filter, deaths, epoch, local, shift));
             const bucket = bucketOf(score, low, perScore);
             const at = counts + (<usize>bucket << 2);
             store<i32>(at, load<i32>(at) + passes);

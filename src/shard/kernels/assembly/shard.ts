@@ -7,7 +7,7 @@ import {
 import { idOf, keyOf } from "./order";
 import { compact } from "./select";
 import { scoreRow } from "./vector";
-import { boundOf, deathsOf, epochOf, isAlive } from "./visible";
+import { boundOf, deathsOf, epochOf, filterOf, isLet, isVisible } from "./visible";
 
 // @ts-ignore: decorator
 @inline function scalesBytes(codec: i32, shift: u32): usize { return codec == CODEC_INT8 ? <usize>4 << shift : 0; }
@@ -22,13 +22,13 @@ import { boundOf, deathsOf, epochOf, isAlive } from "./visible";
   return scoreRow(codec, l2, query, scales + scalesBytes(codec, shift) + slot * rowBytes, stride, scale);
 }
 
-/** Exact scores of stored vectors [first, first + count): keeps the `limit` best as (score, local) keys. Returns their number. */
+/** Exact scores of stored vectors [first, first + count) that the filter lets through: keeps the `limit` best as (score, local) keys. Returns their number. */
 export function scanVectors(shard: usize, query: usize, first: u32, count: i32, limit: i32, keys: usize, held: i32, state: usize): i32 {
   const codec = load<i32>(shard, SHARD_CODEC), l2 = load<i32>(shard, SHARD_METRIC), stride = load<i32>(shard, SHARD_STRIDE);
   const rowBytes = <usize>load<u32>(shard, SHARD_ROW_BYTES), shift = load<u32>(shard, SHARD_CHUNK_SHIFT);
   const chunks = <usize>load<u32>(shard, SHARD_CHUNKS);
   const capacity = 2 * limit + BUFFER_SLACK;
-  const bound = boundOf(state), deaths = deathsOf(state), epoch = epochOf(state);
+  const bound = boundOf(state), deaths = deathsOf(state), epoch = epochOf(state), filter = filterOf(state);
   let floor = load<u64>(state, STATE_FLOOR);
   let local = first;
   const end = first + <u32>count;
@@ -38,16 +38,25 @@ export function scanVectors(shard: usize, query: usize, first: u32, count: i32, 
     let slot = <usize>(local & ((1 << shift) - 1));
     const scales = chunk + (<usize>4 << shift);
     let row = scales + scalesBytes(codec, shift) + slot * rowBytes;
-    for (; local < stop; local++, slot++, row += rowBytes) {
+    while (local < stop) {
+      if (filter != 0) {
+        const ahead = load<u32>(filter + (<usize>(local >> 5) << 2)) >> (local & 31);
+        const skipped = min(stop - local, ahead == 0 ? 32 - (local & 31) : <u32>ctz(ahead));
+        if (skipped != 0) {
+          local += skipped; slot += skipped; row += <usize>skipped * rowBytes;
+          continue;
+        }
+      }
       const scale = codec == CODEC_INT8 ? load<f32>(scales + (slot << 2)) : <f32>1;
       const key = keyOf(scoreRow(codec, l2, query, row, stride, scale), local);
-      if (key > floor && local < bound && isAlive(deaths, epoch, local, shift)) {
+      if (key > floor && local < bound && isVisible(0, deaths, epoch, local, shift)) {
         store<u64>(keys + (<usize>held << 3), key);
         if (++held == capacity) {
           held = compact(keys, held, limit, state + STATE_FLOOR);
           floor = load<u64>(state, STATE_FLOOR);
         }
       }
+      local++; slot++; row += rowBytes;
     }
   }
   return compact(keys, held, limit, state + STATE_FLOOR);
@@ -64,15 +73,16 @@ export function scanLeafVectors(shard: usize, visits: usize, count: i32, limit: 
   for (const last = visits + <usize>count * VISIT_BYTES; visits < last; visits += VISIT_BYTES) {
     let segment = <usize>load<u32>(heads + (<usize>load<u32>(visits) << 2));
     const state = <usize>load<u32>(visits, 8), query = state + tablesAt + TABLES_HEADER_BYTES, keys = state + keysAt;
-    const bound = boundOf(state), deaths = deathsOf(state), epoch = epochOf(state);
+    const bound = boundOf(state), deaths = deathsOf(state), epoch = epochOf(state), filter = filterOf(state);
     let held = load<i32>(state, STATE_HELD);
     while (segment) {
       const lanes = atomic.load<i32>(segment, SEGMENT_COUNT);
       const locals = segment + SEGMENT_HEADER_BYTES + <usize>load<u32>(segment, SEGMENT_BLOCKS) * (blockBytes + biasBytes);
       for (let j = 0; j < lanes; j++) {
         const local = load<u32>(locals + (<usize>j << 2));
+        if (!isLet(filter, local)) continue;
         const key = keyOf(scoreLocal(shard, query, local, chunks, shift, codec, l2, stride, rowBytes), local);
-        if (key > load<u64>(state, STATE_FLOOR) && local < bound && isAlive(deaths, epoch, local, shift)) {
+        if (key > load<u64>(state, STATE_FLOOR) && local < bound && isVisible(0, deaths, epoch, local, shift)) {
           store<u64>(keys + (<usize>held << 3), key);
           if (++held == capacity) held = compact(keys, held, limit, state + STATE_FLOOR);
         }
