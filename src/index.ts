@@ -22,21 +22,17 @@ export type {
 export { Index } from './coordinator/vector-index.ts';
 export { ERROR_CODES, type ErrorCode, ScanneryError } from './protocol/errors.ts';
 export type { Attributes, AttributeValue, Crowding, Filter, FilterValues, Range } from './protocol/filter.ts';
+export type { Durability, OpenOptions, ReadOptions, RebalanceOptions, WriteOptions } from './protocol/live-options.ts';
 export { METRICS, type Metric } from './protocol/metrics.ts';
 export type {
   BuildOptions,
   BuildProgress,
-  Durability,
   HashingOptions,
-  OpenOptions,
-  ReadOptions,
-  RebalanceOptions,
   RecallOptions,
   ReorderingOptions,
   SearchDefaults,
   SearchOptions,
   TreeOptions,
   TuneOptions,
-  WriteOptions,
 } from './protocol/options.ts';
 export type { KernelTier } from './shard/kernels/kernels.ts';

@@ -1,4 +1,4 @@
-import type { ReadOptions } from '../protocol/options.ts';
+import type { ReadOptions } from '../protocol/live-options.ts';
 import type { Index } from './vector-index.ts';
 
 // A companion is one more file in the folder of a saved index. It comes and goes with the index's own files: either a reader

@@ -6,7 +6,7 @@ import type { Contents } from './contents.ts';
 import { Crowd } from './crowding.ts';
 import type { RowLists } from './filter-steps.ts';
 import type { CompiledFilter } from './filters.ts';
-import { chooseRequest, runRequest } from './requests.ts';
+import { chooseRequest, runRequest } from './run-request.ts';
 import type { FoundRows } from './search-work.ts';
 import type { Serving } from './serving.ts';
 import type { Request } from './slots.ts';

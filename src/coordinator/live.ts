@@ -1,6 +1,6 @@
 import { realpath } from 'node:fs/promises';
 import { ScanneryError } from '../protocol/errors.ts';
-import type { RebalanceOptions } from '../protocol/options.ts';
+import type { RebalanceOptions } from '../protocol/live-options.ts';
 import { applyChange } from './apply.ts';
 import type { Change } from './changes.ts';
 import type { Companion } from './companion.ts';

@@ -1,8 +1,8 @@
 import { type FileHandle, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { encodeHeader } from '../protocol/file-format.ts';
+import type { Durability } from '../protocol/live-options.ts';
 import { encodeFrame } from '../protocol/log-format.ts';
-import type { Durability } from '../protocol/options.ts';
 import { pack } from '../protocol/packing.ts';
 import { type Change, type ChangePiece, piecesOf } from './changes.ts';
 import { wrap, writeAll } from './files.ts';

@@ -2,7 +2,7 @@ import type { RecallOptions, TuneOptions } from '../protocol/options.ts';
 import type { IndexData } from './build.ts';
 import type { QuerySource } from './call.ts';
 import { rowSource } from './inputs.ts';
-import { chooseRequest, runRequest } from './requests.ts';
+import { chooseRequest, runRequest } from './run-request.ts';
 import type { Serving } from './serving.ts';
 import { needsVectors, perturbedVectors } from './stored-vectors.ts';
 import { findKnobs, recallOf } from './tune.ts';

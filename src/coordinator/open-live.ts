@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { invalid, text } from '../protocol/check.ts';
 import { ScanneryError } from '../protocol/errors.ts';
-import { type OpenOptions, resolveOpenOptions } from '../protocol/options.ts';
+import { type OpenOptions, resolveOpenOptions } from '../protocol/live-options.ts';
 import { wrap } from './files.ts';
 import { Follower } from './follower.ts';
 import { generationPath, readCurrent } from './generations.ts';

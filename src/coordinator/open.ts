@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { text } from '../protocol/check.ts';
 import { damaged } from '../protocol/file-format.ts';
-import type { ReadOptions } from '../protocol/options.ts';
+import type { ReadOptions } from '../protocol/live-options.ts';
 import {
   KEPT_WORD,
   RESERVED_BYTES,

@@ -1,4 +1,5 @@
-import { type BuildOptions, type ReadOptions, resolveReadOptions } from '../protocol/options.ts';
+import { type ReadOptions, resolveReadOptions } from '../protocol/live-options.ts';
+import type { BuildOptions } from '../protocol/options.ts';
 import { chooseTier, type KernelSource, loadKernels } from '../shard/kernels/load.ts';
 import { applyChange, mergeUpserts } from './apply.ts';
 import { buildIndex, type IndexData } from './build.ts';

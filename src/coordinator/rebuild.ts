@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type RebalanceOptions, resolveBuildOptions } from '../protocol/options.ts';
+import type { RebalanceOptions } from '../protocol/live-options.ts';
+import { resolveBuildOptions } from '../protocol/options.ts';
 import type { CheckedAttributes } from './attribute-schema.ts';
 import { chooseShards } from './configure.ts';
 import { buildParts, type Parts } from './parts.ts';

@@ -1,6 +1,6 @@
 import { copyFile, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Durability } from '../protocol/options.ts';
+import type { Durability } from '../protocol/live-options.ts';
 import type { IndexData } from './build.ts';
 import type { Change } from './changes.ts';
 import { wrap } from './files.ts';

@@ -1,8 +1,9 @@
 // The public types. Nothing here mentions how the index works inside, so that users compile none of it.
 
 import type { Attributes } from '../protocol/filter.ts';
+import type { Durability } from '../protocol/live-options.ts';
 import type { Metric } from '../protocol/metrics.ts';
-import type { Durability, ResolvedHashing, ResolvedTree } from '../protocol/options.ts';
+import type { ResolvedHashing, ResolvedTree } from '../protocol/options.ts';
 import type { KernelTier } from '../shard/kernels/kernels.ts';
 
 /** Identifies a vector: a string, a safe integer or a 64-bit bigint, as it was given. */

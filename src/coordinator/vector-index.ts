@@ -1,17 +1,19 @@
+import {
+  type OpenOptions,
+  type RebalanceOptions,
+  resolveRebalanceOptions,
+  resolveWriteOptions,
+  type WriteOptions,
+} from '../protocol/live-options.ts';
 import type { Metric } from '../protocol/metrics.ts';
 import {
   type BuildOptions,
-  type OpenOptions,
-  type RebalanceOptions,
   type RecallOptions,
   resolveBuildOptions,
-  resolveRebalanceOptions,
   resolveRecallOptions,
   resolveTuneOptions,
-  resolveWriteOptions,
   type SearchOptions,
   type TuneOptions,
-  type WriteOptions,
 } from '../protocol/options.ts';
 import type { OpenIndexWith, SaveIndexWith } from './companion.ts';
 import { Live } from './live.ts';

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openIndex } from '../../src/coordinator/open.ts';
 import { saveIndex } from '../../src/coordinator/save.ts';
 import { type BuildOptions, type Id, Index, METRICS, type SearchOptions, type SearchResult } from '../../src/index.ts';
-import { resolveOpenOptions } from '../../src/protocol/options.ts';
+import { resolveOpenOptions } from '../../src/protocol/live-options.ts';
 import { loadKernels } from '../../src/shard/kernels/load.ts';
 import { fingerprint, temporaryDirectory } from '../support/directories.ts';
 import { failureOf } from '../support/failures.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { resolveOpenOptions } from '../../src/protocol/live-options.ts';
 import {
   resolveBuildOptions,
   resolveHashingOptions,
-  resolveOpenOptions,
   resolveSearchOptions,
   resolveTreeOptions,
 } from '../../src/protocol/options.ts';

@@ -4,7 +4,7 @@ import { expect } from 'vitest';
 import { openIndex } from '../../src/coordinator/open.ts';
 import { saveIndex } from '../../src/coordinator/save.ts';
 import { ERROR_CODES } from '../../src/index.ts';
-import { resolveOpenOptions } from '../../src/protocol/options.ts';
+import { resolveOpenOptions } from '../../src/protocol/live-options.ts';
 import { loadKernels } from '../../src/shard/kernels/load.ts';
 import { filesIn, temporaryDirectory } from './directories.ts';
 import { failureOf } from './failures.ts';

@@ -3,7 +3,7 @@ import type { OpenedWith } from '../../coordinator/companion.ts';
 import { openIndexWith, saveIndexWith } from '../../coordinator/vector-index.ts';
 import { type OptionTable, resolveOptions } from '../../protocol/check.ts';
 import { ScanneryError } from '../../protocol/errors.ts';
-import { READ, type ReadOptions } from '../../protocol/options.ts';
+import { READ, type ReadOptions } from '../../protocol/live-options.ts';
 import { type QueryModel, queryModel } from '../model/features.ts';
 import { decoded } from '../model/saved-towers.ts';
 import { Tower } from '../model/tower.ts';
