@@ -46,7 +46,7 @@ export class ShardScratch {
     this.memory = memory;
     this.kernels = bindKernels(source, memory);
     this.views = new Views(memory);
-    this.filters = new FilterBitmaps(memory, this.views);
+    this.filters = new FilterBitmaps(memory, this.views, this.kernels);
   }
 
   /** How many of the vectors have rows below this one. Their local numbers are the first, as rows ascend. */

@@ -70,6 +70,10 @@ export interface Kernels {
   ): number;
   rescore(shard: number, query: number, keys: number, count: number, state: number): void;
   localsToRows(shard: number, keys: number, count: number, out: number): void;
+  // filter.ts
+  passCode(values: number, count: number, code: number, out: number, first: number): void;
+  passCodes(values: number, count: number, codes: number, known: number, out: number, first: number): void;
+  passRange(values: number, count: number, least: number, most: number, out: number, first: number): void;
   // select.ts
   selectTop(keys: number, count: number, limit: number): void;
   sortDescending(keys: number, count: number): void;

@@ -2,6 +2,7 @@ export { assignRows, packCentroids, spillRows } from "./assign";
 export { xxh32 } from "./checksum";
 export { accumulateBlock, gatherBlock, toResiduals } from "./codebook";
 export { encodeRows, placeCodes } from "./encode";
+export { passCode, passCodes, passRange } from "./filter";
 export { addRows, fillRows, gatherRows, matmul, packPanels, relu, reluGradient, sumOfRows } from "./matmul";
 export { adagrad, adam } from "./optimize";
 export { prepareQuery } from "./prepare";

@@ -22,13 +22,67 @@ import { boundOf, deathsOf, epochOf, filterOf, isLet, isVisible } from "./visibl
   return scoreRow(codec, l2, query, scales + scalesBytes(codec, shift) + slot * rowBytes, stride, scale);
 }
 
-/** Exact scores of stored vectors [first, first + count) that the filter lets through: keeps the `limit` best as (score, local) keys. Returns their number. */
+const GROUP = 16; // rows that are touched before they are scored: their cache misses overlap
+
+/** Reads one word of each cache line of a row; the loads wait for memory side by side, where scoring would wait row by row. */
+// @ts-ignore: decorator
+@inline function touch(row: usize, rowBytes: usize): u32 {
+  let sum: u32 = 0;
+  for (let at: usize = 0; at < rowBytes; at += 64) sum += load<u32>(row + at);
+  return sum + load<u32>(row + rowBytes - 4);
+}
+
+/**
+ * scanVectors with a filter: the vectors that it lets through are scored in groups, whose rows are touched first. The group's local
+ * numbers lie in STATE_LANES.
+ */
+function scanPassing(shard: usize, query: usize, first: u32, count: i32, limit: i32, keys: usize, held: i32, state: usize): i32 {
+  const codec = load<i32>(shard, SHARD_CODEC), l2 = load<i32>(shard, SHARD_METRIC), stride = load<i32>(shard, SHARD_STRIDE);
+  const rowBytes = <usize>load<u32>(shard, SHARD_ROW_BYTES), shift = load<u32>(shard, SHARD_CHUNK_SHIFT);
+  const chunks = <usize>load<u32>(shard, SHARD_CHUNKS), rowsBytes = (<usize>4 << shift) + scalesBytes(codec, shift);
+  const capacity = 2 * limit + BUFFER_SLACK, end = min(first + <u32>count, boundOf(state));
+  const deaths = deathsOf(state), epoch = epochOf(state), filter = filterOf(state), group = state + STATE_LANES;
+  let floor = load<u64>(state, STATE_FLOOR), local = first, touched: u32 = 0;
+  while (local < end) {
+    let grouped = 0;
+    while (local < end && grouped < GROUP) {
+      const ahead = load<u32>(filter + (<usize>(local >> 5) << 2)) >> (local & 31);
+      if (ahead == 0) { local = (local | 31) + 1; continue; }
+      local += <u32>ctz(ahead);
+      if (local >= end) break;
+      const chunk = <usize>load<u32>(chunks + (<usize>(local >> shift) << 2));
+      touched += touch(chunk + rowsBytes + <usize>(local & ((1 << shift) - 1)) * rowBytes, rowBytes);
+      store<u32>(group + (<usize>grouped << 2), local);
+      grouped++;
+      local++;
+    }
+    for (let i = 0; i < grouped; i++) {
+      const own = load<u32>(group + (<usize>i << 2));
+      const key = keyOf(scoreLocal(shard, query, own, chunks, shift, codec, l2, stride, rowBytes), own);
+      if (key > floor && isVisible(0, deaths, epoch, own, shift)) {
+        store<u64>(keys + (<usize>held << 3), key);
+        if (++held == capacity) {
+          held = compact(keys, held, limit, state + STATE_FLOOR);
+          floor = load<u64>(state, STATE_FLOOR);
+        }
+      }
+    }
+  }
+  store<u32>(group, touched); // so that the loads are not optimised away
+  return compact(keys, held, limit, state + STATE_FLOOR);
+}
+
+/**
+ * Exact scores of stored vectors [first, first + count) that the filter lets through: keeps the `limit` best as (score, local) keys.
+ * Returns their number.
+ */
 export function scanVectors(shard: usize, query: usize, first: u32, count: i32, limit: i32, keys: usize, held: i32, state: usize): i32 {
   const codec = load<i32>(shard, SHARD_CODEC), l2 = load<i32>(shard, SHARD_METRIC), stride = load<i32>(shard, SHARD_STRIDE);
   const rowBytes = <usize>load<u32>(shard, SHARD_ROW_BYTES), shift = load<u32>(shard, SHARD_CHUNK_SHIFT);
   const chunks = <usize>load<u32>(shard, SHARD_CHUNKS);
   const capacity = 2 * limit + BUFFER_SLACK;
-  const bound = boundOf(state), deaths = deathsOf(state), epoch = epochOf(state), filter = filterOf(state);
+  const bound = boundOf(state), deaths = deathsOf(state), epoch = epochOf(state);
+  if (filterOf(state) != 0) return scanPassing(shard, query, first, count, limit, keys, held, state);
   let floor = load<u64>(state, STATE_FLOOR);
   let local = first;
   const end = first + <u32>count;
@@ -38,15 +92,7 @@ export function scanVectors(shard: usize, query: usize, first: u32, count: i32, 
     let slot = <usize>(local & ((1 << shift) - 1));
     const scales = chunk + (<usize>4 << shift);
     let row = scales + scalesBytes(codec, shift) + slot * rowBytes;
-    while (local < stop) {
-      if (filter != 0) {
-        const ahead = load<u32>(filter + (<usize>(local >> 5) << 2)) >> (local & 31);
-        const skipped = min(stop - local, ahead == 0 ? 32 - (local & 31) : <u32>ctz(ahead));
-        if (skipped != 0) {
-          local += skipped; slot += skipped; row += <usize>skipped * rowBytes;
-          continue;
-        }
-      }
+    for (; local < stop; local++, slot++, row += rowBytes) {
       const scale = codec == CODEC_INT8 ? load<f32>(scales + (slot << 2)) : <f32>1;
       const key = keyOf(scoreRow(codec, l2, query, row, stride, scale), local);
       if (key > floor && local < bound && isVisible(0, deaths, epoch, local, shift)) {
@@ -56,7 +102,6 @@ export function scanVectors(shard: usize, query: usize, first: u32, count: i32, 
           floor = load<u64>(state, STATE_FLOOR);
         }
       }
-      local++; slot++; row += rowBytes;
     }
   }
   return compact(keys, held, limit, state + STATE_FLOOR);
@@ -92,16 +137,6 @@ export function scanLeafVectors(shard: usize, visits: usize, count: i32, limit: 
     }
     store<i32>(state, held, STATE_HELD);
   }
-}
-
-const GROUP = 16; // rows that are touched before they are scored: their cache misses overlap
-
-/** Reads one word of each cache line of a row; the loads wait for memory side by side, where scoring would wait row by row. */
-// @ts-ignore: decorator
-@inline function touch(row: usize, rowBytes: usize): u32 {
-  let sum: u32 = 0;
-  for (let at: usize = 0; at < rowBytes; at += 64) sum += load<u32>(row + at);
-  return sum + load<u32>(row + rowBytes - 4);
 }
 
 /** Replaces (any score, local) keys [count] by (exact score, row) keys, in place. state: STATE_BYTES of scratch. */

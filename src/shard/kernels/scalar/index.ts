@@ -4,6 +4,7 @@ import type { Kernels } from '../kernels.ts';
 import { assignRows, packCentroids, spillRows } from './assign.ts';
 import { accumulateBlock, gatherBlock, toResiduals } from './codebook.ts';
 import { encodeRows, placeCodes } from './encode.ts';
+import { passCode, passCodes, passRange } from './filter.ts';
 import { addRows, fillRows, gatherRows, matmul, packPanels, relu, reluGradient, sumOfRows } from './matmul.ts';
 import { adagrad, adam } from './optimize.ts';
 import { prepareQuery } from './prepare.ts';
@@ -45,6 +46,9 @@ export function createScalarKernels(memory: WebAssembly.Memory): Kernels {
     scanVectors: bind(scanVectors),
     rescore: bind(rescore),
     localsToRows: bind(localsToRows),
+    passCode: bind(passCode),
+    passCodes: bind(passCodes),
+    passRange: bind(passRange),
     selectTop: bind(selectTop),
     sortDescending: bind(sortDescending),
     compact: bind(compact),
