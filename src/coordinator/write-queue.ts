@@ -75,6 +75,8 @@ export class WriteQueue {
         group.push(entry);
       }
       await this.#runGroup(group);
+      // Where nothing was waiting before, something may be now.
+      entry ??= this.#entries.shift();
     }
     this.#running = null;
   }
