@@ -17,13 +17,13 @@ interface Directory {
 
 type Node = File | Directory;
 
-/** What the loss of power leaves: of names and of data, what was synced or all that was written. */
+/** What the loss of power leaves: of names and of data, what was synced or more of what was written. */
 export interface Loss {
-  readonly names: 'synced' | 'cached';
+  readonly names: 'synced' | 'synced and the last change' | 'cached';
   readonly data: 'synced' | 'cached' | 'torn' | 'torn at its start';
 }
 
-export const LOSSES: readonly Loss[] = (['synced', 'cached'] as const).flatMap((names) =>
+export const LOSSES: readonly Loss[] = (['synced', 'synced and the last change', 'cached'] as const).flatMap((names) =>
   (['synced', 'cached', 'torn', 'torn at its start'] as const).map((data) => ({ names, data })),
 );
 
@@ -41,6 +41,8 @@ export class Disk {
   readonly #root: Directory;
   /** Files that were opened for writing, whatever they are called by now. */
   readonly #open = new Map<number, File>();
+  /** What the last operation on names did. */
+  #lastNames: { directory: Directory; name: string; node: Node | undefined }[] = [];
   #lastWrite: { file: File; position: number; bytes: Uint8Array } | null = null;
 
   /** A disk on which a directory is as it is now, all of it safe. */
@@ -52,27 +54,31 @@ export class Disk {
   /** Does to the disk what an operation does that succeeds. */
   do({ kind, path, file: number, to, bytes, position, length }: FileOperation): void {
     this.#lastWrite = null;
+    if (['mkdir', 'rename', 'rm', 'copyFile', 'writeFile'].includes(kind)) this.#lastNames = [];
     switch (kind) {
       case 'open':
-        if (this.#find(path) === undefined) this.#put(path, emptyFile());
+        if (this.#find(path) === undefined) {
+          this.#lastNames = [];
+          this.#name(path, emptyFile());
+        }
         this.#open.set(number!, this.#find(path) as File);
         return;
       case 'mkdir':
-        if (this.#find(path) === undefined) this.#put(path, { cached: new Map(), synced: new Map() });
+        if (this.#find(path) === undefined) this.#name(path, { cached: new Map(), synced: new Map() });
         return;
       case 'rename': {
         const node = this.#find(path)!;
-        this.#remove(path);
-        this.#put(to!, node);
+        this.#name(path, undefined);
+        this.#name(to!, node);
         return;
       }
       case 'rm':
-        this.#remove(path);
+        this.#name(path, undefined);
         return;
       case 'copyFile':
       case 'writeFile': {
         const file = emptyFile();
-        this.#put(to ?? path, file);
+        this.#name(to ?? path, file);
         this.#write(file, 0, bytes!);
         return;
       }
@@ -97,7 +103,7 @@ export class Disk {
   after({ names, data }: Loss): Image {
     const image: Image = new Map();
     const visit = (directory: Directory, path: string): void => {
-      for (const [name, node] of directory[names]) {
+      for (const [name, node] of this.#namesOf(directory, names)) {
         const own = join(path, name);
         image.set(own, isDirectory(node) ? null : this.#dataOf(node, data));
         if (isDirectory(node)) visit(node, own);
@@ -105,6 +111,17 @@ export class Disk {
     };
     visit(this.#root, '');
     return image;
+  }
+
+  #namesOf(directory: Directory, names: Loss['names']): Map<string, Node> {
+    if (names !== 'synced and the last change') return directory[names];
+    const entries = new Map(directory.synced);
+    for (const change of this.#lastNames) {
+      if (change.directory !== directory) continue;
+      if (change.node === undefined) entries.delete(change.name);
+      else entries.set(change.name, change.node);
+    }
+    return entries;
   }
 
   #dataOf(file: File, data: Loss['data']): Buffer {
@@ -133,12 +150,14 @@ export class Disk {
     return node;
   }
 
-  #put(path: string, node: Node): void {
-    (this.#find(dirname(path)) as Directory).cached.set(nameIn(path), node);
-  }
-
-  #remove(path: string): void {
-    (this.#find(dirname(path)) as Directory | undefined)?.cached.delete(nameIn(path));
+  /** Gives a name, or takes it away. */
+  #name(path: string, node: Node | undefined): void {
+    const directory = this.#find(dirname(path)) as Directory | undefined;
+    if (directory === undefined) return;
+    const name = nameIn(path);
+    if (node === undefined) directory.cached.delete(name);
+    else directory.cached.set(name, node);
+    this.#lastNames.push({ directory, name, node });
   }
 }
 

@@ -199,7 +199,7 @@ export class Live {
     await this.#rebalancing?.catch(() => {});
     await this.#writes.idle();
     try {
-      await this.#keeping.store?.close();
+      await this.#keeping.store?.close(this.#parts!);
     } finally {
       await Promise.all(this.#uses);
       await this.#parts!.serving.stop();

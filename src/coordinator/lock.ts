@@ -18,6 +18,9 @@ const WATCH_MS = 10_000;
 /** Two who came at the same time give way to each other and try again, so many times. */
 const TRIES = 6;
 
+/** Locks of this process that were given up but could not be removed. */
+const abandoned = new Set<string>();
+
 /** A writer keeps the directory; a save has it for a while. */
 export type LockKind = 'writer' | 'save';
 
@@ -47,25 +50,26 @@ export class DirectoryLock {
   /**
    * Takes a directory for writing. A save waits for other saves.
    *
-   * @throws {ScanneryError} SCANNERY_LOCKED if a living process has it, this one included
+   * @param watchMs how long a lock is watched whose process cannot be seen from here
+   * @throws {ScanneryError} SCANNERY_LOCKED if a living process has it, this one included; SCANNERY_IO
    */
-  static async take(directory: string, kind: LockKind): Promise<DirectoryLock> {
+  static async take(directory: string, kind: LockKind, watchMs = WATCH_MS): Promise<DirectoryLock> {
     return wrap(directory, async () => {
       const temporary = temporaryPath(directory);
       const name = `LOCK-${kind}-${process.pid}-${randomName()}`;
       const path = join(directory, name);
       for (let attempt = 1; ; ) {
-        await writeFile(temporary, JSON.stringify(await self()), { flag: 'wx' });
-        await rename(temporary, path);
         let other: string | undefined;
         try {
-          other = await findOther(directory, name);
+          await writeFile(temporary, JSON.stringify(await self()), { flag: 'wx' });
+          await rename(temporary, path);
+          other = await findOther(directory, name, watchMs);
         } catch (error) {
-          await rm(path, { force: true });
+          for (const file of [temporary, path]) await remove(file).catch(() => {});
           throw error;
         }
         if (other === undefined) return new DirectoryLock(path);
-        await rm(path, { force: true });
+        await remove(path);
         const waits = LOCK.exec(other)![1] === 'save';
         if (!waits && attempt++ === TRIES) throw locked(directory, other);
         await delay(10 + 20 * Math.random());
@@ -83,41 +87,56 @@ export class DirectoryLock {
       throw new ScanneryError('SCANNERY_LOCKED', `${this.#path} is gone: another process took the directory`);
   }
 
+  /** @throws {ScanneryError} SCANNERY_IO; then others have to wait until the process ends, but this one need not */
   async release(): Promise<void> {
     clearInterval(this.#beat);
-    await rm(this.#path, { force: true });
+    await remove(this.#path);
   }
 }
 
+async function remove(path: string): Promise<void> {
+  abandoned.add(path);
+  await wrap(path, () => rm(path, { force: true }));
+  abandoned.delete(path);
+}
+
 /** A lock of another that lives; those of the dead are removed. */
-async function findOther(directory: string, own: string): Promise<string | undefined> {
+async function findOther(directory: string, own: string, watchMs: number): Promise<string | undefined> {
   for (const name of await readdir(directory)) {
     if (name === own || !LOCK.test(name)) continue;
-    if (await lives(directory, name)) return name;
-    await rm(join(directory, name), { force: true });
+    const path = join(directory, name);
+    if (!abandoned.has(path) && (await lives(path, watchMs))) return name;
+    await remove(path);
   }
   return undefined;
 }
 
-async function lives(directory: string, name: string): Promise<boolean> {
-  const path = join(directory, name);
+async function lives(path: string, watchMs: number): Promise<boolean> {
   try {
-    const owner = JSON.parse(await readFile(path, 'utf8')) as Owner;
+    const owner = parseOwner(await readFile(path, 'utf8'));
     const { place } = await self();
-    if (owner.place === place) {
+    if (owner?.place === place) {
       return processLives(owner.pid) && (owner.started === null || owner.started === (await startOf(owner.pid)));
     }
     // Of another machine or container: it lives if it shows so.
     const { mtimeMs } = await stat(path);
-    for (const until = performance.now() + WATCH_MS; performance.now() < until; ) {
+    for (const until = performance.now() + watchMs; performance.now() < until; ) {
       await delay(BEAT_MS / 4);
       if ((await stat(path)).mtimeMs !== mtimeMs) return true;
     }
     return false;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
-    if (error instanceof SyntaxError) return processLives(Number(LOCK.exec(name)![2]));
     throw error;
+  }
+}
+
+/** Null where the power went before the text was on the disk: then process ids say nothing any more. */
+function parseOwner(text: string): Owner | null {
+  try {
+    return JSON.parse(text) as Owner | null;
+  } catch {
+    return null;
   }
 }
 

@@ -145,9 +145,11 @@ export class LogWriter {
     });
   }
 
+  /** Takes off what was refused, for good. */
   async #cut(offset: number): Promise<void> {
     try {
       await this.#handle.truncate(offset);
+      if (this.#durability === 'always') await this.#handle.datasync();
     } catch (error) {
       this.#failure ??= error;
     }

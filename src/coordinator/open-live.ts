@@ -41,7 +41,7 @@ export async function openLive(given: unknown, options: unknown): Promise<Live> 
       throw error;
     }
   } catch (error) {
-    await lock.release();
+    await lock.release().catch(() => {});
     throw error;
   }
 }

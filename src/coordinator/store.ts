@@ -148,11 +148,16 @@ export class Store {
     }
   }
 
-  async close(): Promise<void> {
+  /** Gives the directory up. A log of which it is not known what is on the disk is replaced by a checkpoint before. */
+  async close(parts: Parts): Promise<void> {
     try {
-      await wrap(this.directory, () => this.#log.close());
+      if (this.#log.hasFailed) await this.checkpoint(parts);
     } finally {
-      await this.#lock.release();
+      try {
+        await wrap(this.directory, () => this.#log.close());
+      } finally {
+        await this.#lock.release();
+      }
     }
   }
 }

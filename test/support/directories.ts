@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll } from 'vitest';
 
 /** A fresh directory that is removed after the file's tests. */
@@ -29,4 +29,10 @@ export function fingerprint(directory: string): Record<string, string> {
         .digest('hex'),
     ]),
   );
+}
+
+/** Copies a directory as a machine that starts again would find it: nobody has it open. */
+export function copyUnlocked(from: string, to: string): string {
+  cpSync(from, to, { recursive: true, filter: (path) => !basename(path).startsWith('LOCK-') });
+  return to;
 }

@@ -1,0 +1,41 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { generationPath, readCurrent } from '../../src/coordinator/generations.ts';
+import { LOG_FILE, LOG_START } from '../../src/coordinator/log-reader.ts';
+import type { BuildOptions } from '../../src/index.ts';
+import { Index } from '../../src/index.ts';
+import { decodeFrameHeader, FRAME_HEADER_BYTES } from '../../src/protocol/log-format.ts';
+import { CONFIGS, clustered } from './vectors.ts';
+
+export const DIMENSIONS = 6;
+export const SIZE = 120;
+const data = clustered(SIZE, DIMENSIONS, 17);
+
+/** Saves an index of SIZE vectors, with ids 'id 0', 'id 1', ... */
+export async function saveSmallIndex(directory: string, options: BuildOptions = {}): Promise<string> {
+  const ids = Array.from({ length: SIZE }, (_, i) => `id ${i}`);
+  const build = { ...CONFIGS['tree and hashing'], metric: 'squared_l2', dimensions: DIMENSIONS, threads: 1, shards: 2 };
+  await using index = await Index.build({ ...data, ids }, { ...(build as BuildOptions), ...options });
+  await index.save(directory);
+  return directory;
+}
+
+/** A vector that tells which it is. */
+export const vectorOf = (n: number): Float32Array => Float32Array.from({ length: DIMENSIONS }, (_, j) => n + j / 8);
+
+/** Where the log of a directory is. */
+export async function logPath(directory: string): Promise<string> {
+  return join(generationPath(directory, (await readCurrent(directory))!), LOG_FILE);
+}
+
+/** Where each frame of a log begins, and where the last one ends. */
+export async function framesOf(directory: string): Promise<number[]> {
+  const bytes = readFileSync(await logPath(directory));
+  const offsets = [LOG_START];
+  for (let at = LOG_START; ; ) {
+    const header = decodeFrameHeader(bytes, at);
+    if (header === null) return offsets;
+    at += FRAME_HEADER_BYTES + header.length;
+    offsets.push(at);
+  }
+}
