@@ -33,6 +33,7 @@ export class Follower {
     if (reader === null) return log === null && (await this.#isCurrent()) ? { parts, changes: 0 } : this.#openAnew();
     try {
       const from = log?.end ?? LogReader.start;
+      if (!(await reader.has(from))) return this.#openAnew();
       const scan = await reader.scan(from);
       const tookBackEarlier = [...scan.voided].some((number) => number < from.number);
       if (tookBackEarlier || scan.rest < 0 || (scan.rest > 0 && !(await isOneLog(reader, scan)))) {

@@ -26,6 +26,8 @@ export interface LogPosition {
   readonly offset: number;
   /** Checksum of the last frame before; 0 where there is none. */
   readonly previous: number;
+  /** Where that frame begins. */
+  readonly frame: number;
   /** The number of the next change. */
   readonly number: number;
 }
@@ -61,7 +63,7 @@ export class LogReader {
 
   /** Where the first change is. */
   static get start(): LogPosition {
-    return { offset: LOG_START, previous: 0, number: 0 };
+    return { offset: LOG_START, previous: 0, frame: LOG_START, number: 0 };
   }
 
   /** What is appended after it was opened is not seen. Null if there is no such file. */
@@ -101,12 +103,21 @@ export class LogReader {
         const frame = await this.#frame(at.offset, at.previous);
         if (frame === null) break;
         const { piece, next } = frame;
-        at = next;
         if (piece.kind === 'void') voided.add(piece.of);
-        if (!piece.more) end = { ...at, number: piece.number + 1 };
+        if (!piece.more) end = { ...next, frame: at.offset, number: piece.number + 1 };
+        at = next;
       }
       const isDamaged = at.offset < this.#size && (await this.#acknowledgedBehind(at.offset));
       return { end, rest: this.#size - end.offset, isDamaged, voided };
+    });
+  }
+
+  /** Whether what was before a position still is, and was not cut off and written anew. */
+  async has({ previous, frame }: LogPosition): Promise<boolean> {
+    if (previous === 0) return true;
+    return wrap(this.path, async () => {
+      const at = await this.#have(frame, FRAME_HEADER_BYTES);
+      return at >= 0 && decodeFrameHeader(this.#chunk, at)?.checksum === previous;
     });
   }
 

@@ -105,7 +105,7 @@ export class LogWriter {
 
   async #write(make: (put: (piece: ChangePiece) => Promise<void>) => Promise<void>): Promise<void> {
     const before = this.#position;
-    let { offset, previous, number } = before;
+    let { offset, previous, frame: start, number } = before;
     let pending: Buffer[] = [];
     let bytes = 0;
     const flush = async (): Promise<void> => {
@@ -120,6 +120,7 @@ export class LogWriter {
           const frame = encodeFrame(pack(piece), before.offset, previous);
           previous = frame.readUInt32LE(24);
           number = piece.number + 1;
+          start = offset;
           offset += frame.length;
           bytes += frame.length;
           pending.push(frame);
@@ -141,7 +142,7 @@ export class LogWriter {
         }
       }
       this.#isDirty = true;
-      this.#position = { offset, previous, number };
+      this.#position = { offset, previous, frame: start, number };
     });
   }
 

@@ -1,6 +1,6 @@
 import { appendFileSync, copyFileSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { contentOf, difference } from '../../scripts/crash-test/content.ts';
 import { type FileOperation, intercept } from '../../scripts/crash-test/faults.ts';
@@ -87,6 +87,17 @@ describe('writes', () => {
     const closing = await watch.during(() => index.close());
     expect(closing.filter((kind) => kind === 'datasync')).toHaveLength(times);
     expect((await stored(directory)).get('new')).toEqual(vectorOf(2));
+  });
+
+  it('that come while another is under way need no further call to be done', async () => {
+    const directory = fresh();
+    await using index = await openKept(directory);
+    for (let turns = 0; turns < 12; turns++) {
+      const first = upsert(index, 'first', turns);
+      for (let i = 0; i < turns; i++) await nextTurn();
+      await Promise.all([first, upsert(index, 'second', turns)]);
+    }
+    await expectKept(index, directory);
   });
 
   it('of the same ids are done in the order of the calls', async () => {

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { type BuildOptions, type Id, Index, METRICS, type Metric } from '../../src/index.ts';
-import { temporaryDirectory } from '../support/directories.ts';
+import { type BuildOptions, type Id, Index, METRICS, type Metric, type OpenOptions } from '../../src/index.ts';
+import { copyUnlocked, temporaryDirectory } from '../support/directories.ts';
 import { Random } from '../support/random.ts';
 import { CONFIGS, clustered, naiveScore } from '../support/vectors.ts';
 
@@ -21,7 +21,8 @@ const BUILDS: readonly BuildOptions[] = [
 
 type Operation =
   | { readonly kind: 'upsert' | 'delete'; readonly ids: readonly number[]; readonly seed: number }
-  | { readonly kind: 'reopen' };
+  | { readonly kind: 'reopen' }
+  | { readonly kind: 'crash' };
 
 const id = fc.integer({ min: 0, max: 250 });
 const ids = fc.uniqueArray(id, { maxLength: 120 });
@@ -29,6 +30,13 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 5, arbitrary: fc.record({ kind: fc.constant('upsert' as const), ids, seed: fc.nat() }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('delete' as const), ids, seed: fc.nat() }) },
   { weight: 1, arbitrary: fc.constant({ kind: 'reopen' as const }) },
+  { weight: 1, arbitrary: fc.constant({ kind: 'crash' as const }) },
+);
+/** How writes are kept: by saving alone, or in a log, with checkpoints at this length. */
+const keeping = fc.constantFrom<OpenOptions>(
+  {},
+  { durability: 'always', checkpointBytes: 1500 },
+  { durability: 'always', checkpointBytes: 100_000 },
 );
 
 /** An id as it is given: numbers and texts side by side. */
@@ -55,7 +63,7 @@ async function check(
   }
 }
 
-it('is what a map of vectors would be, whatever is written and whenever it is saved', {
+it('is what a map of vectors would be, whatever is written and whenever it is saved or its process dies', {
   timeout: 30_000 + RUNS * 3000,
 }, async () => {
   let number = 0;
@@ -65,19 +73,34 @@ it('is what a map of vectors would be, whatever is written and whenever it is sa
         fc.array(operation, { minLength: 1, maxLength: 14 }),
         fc.constantFrom(...BUILDS),
         fc.constantFrom(...METRICS),
+        keeping,
       ],
-      async (operations, build, metric) => {
-        const directory = join(base, `run ${number++}`);
+      async (operations, build, metric, keep) => {
+        let directory = join(base, `run ${number++}`);
         const { vectors } = clustered(size, dimensions, 3);
         const names = Array.from({ length: size }, (_, i) => nameOf(i));
         const model = new Map(names.map((name, i) => [name, vectors.subarray(i * dimensions, (i + 1) * dimensions)]));
         let index = await Index.build({ ids: names, vectors }, { ...build, metric, dimensions, threads: 1, shards: 2 });
+        const open = (): Promise<Index> => Index.open(directory, { threads: 1, ...keep });
+        const isKept = keep.durability !== undefined;
+        if (isKept) {
+          await index.save(directory);
+          await index.close();
+          index = await open();
+        }
         try {
           for (const [step, next] of operations.entries()) {
             if (next.kind === 'reopen') {
-              await index.save(directory);
+              if (!isKept) await index.save(directory);
               await index.close();
-              index = await Index.open(directory, { threads: 1 });
+              index = await open();
+            } else if (next.kind === 'crash') {
+              if (!isKept) continue;
+              // A checkpoint that is under way ends before this does, so that the copy is of one moment.
+              await index.delete([]);
+              directory = copyUnlocked(directory, `${directory}, ${step}`);
+              await index.close();
+              index = await open();
             } else {
               const given = next.ids.map(nameOf);
               const known = given.filter((name) => model.has(name)).length;
