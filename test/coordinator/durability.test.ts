@@ -4,9 +4,10 @@ import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promi
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { contentOf, difference } from '../../scripts/crash-test/content.ts';
 import { type FileOperation, intercept } from '../../scripts/crash-test/faults.ts';
+import { Contents } from '../../src/coordinator/contents.ts';
 import { LOG_START } from '../../src/coordinator/log-reader.ts';
 import { openIndexWith, saveIndexWith } from '../../src/coordinator/vector-index.ts';
-import { type Id, Index, type OpenOptions } from '../../src/index.ts';
+import { type Id, Index, type OpenOptions, ScanneryError } from '../../src/index.ts';
 import { copyUnlocked, temporaryDirectory } from '../support/directories.ts';
 import { failureOf } from '../support/failures.ts';
 import { DIMENSIONS, framesOf, logPath, SIZE, saveSmallIndex, vectorOf } from '../support/kept-index.ts';
@@ -212,6 +213,18 @@ describe('writes', () => {
     expect([good!.status, other!.status, index.size]).toEqual(['fulfilled', 'fulfilled', SIZE + 2]);
     await expectKept(index, directory);
   });
+});
+
+it('a write that was logged and could not be made is taken back', async () => {
+  const directory = fresh();
+  await using index = await openKept(directory);
+  const noRoom = new ScanneryError('SCANNERY_OUT_OF_MEMORY', 'no room');
+  vi.spyOn(Contents.prototype, 'upsert').mockRejectedValueOnce(noRoom);
+  const results = await Promise.allSettled([upsert(index, 'a', 1), upsert(index, 'b', 2), index.delete(['id 0'])]);
+  expect(results).toMatchObject([{ reason: noRoom }, { status: 'fulfilled' }, { status: 'fulfilled' }]);
+  expect([await index.has('a'), await index.has('b'), index.size]).toEqual([false, true, SIZE]);
+  expect(await framesOf(directory)).toHaveLength(5);
+  await expectKept(index, directory);
 });
 
 describe('the end of a log', () => {

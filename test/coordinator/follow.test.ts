@@ -2,7 +2,8 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { contentOf, difference } from '../../scripts/crash-test/content.ts';
-import { type Id, Index } from '../../src/index.ts';
+import { Contents } from '../../src/coordinator/contents.ts';
+import { type Id, Index, ScanneryError } from '../../src/index.ts';
 import { copyUnlocked, temporaryDirectory } from '../support/directories.ts';
 import { failureOf } from '../support/failures.ts';
 import { framesOf, logPath, SIZE, saveSmallIndex, vectorOf } from '../support/kept-index.ts';
@@ -88,6 +89,19 @@ describe('a reader', () => {
     expect(await reader.refresh()).toEqual({ changes: 0, reopened: true });
     for (const { ids } of await Promise.all(searches)) expect(ids).toHaveLength(10);
     expect(reader.stats().deleted).toBe(0);
+    await expectSame();
+  });
+
+  it('gives up a write that was taken back after it had been read', async () => {
+    const noRoom = new ScanneryError('SCANNERY_OUT_OF_MEMORY', 'no room');
+    vi.spyOn(Contents.prototype, 'upsert').mockImplementationOnce(async () => {
+      expect(await reader.refresh()).toEqual({ changes: 1, reopened: false });
+      throw noRoom;
+    });
+    await expect(upsert('a', 1)).rejects.toBe(noRoom);
+    expect(await reader.has('a')).toBe(true);
+    expect((await reader.refresh()).reopened).toBe(true);
+    expect(await reader.has('a')).toBe(false);
     await expectSame();
   });
 
