@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { expect } from 'vitest';
+import { contentOf, difference, type Rows } from '../../scripts/crash-test/content.ts';
 import { generationPath, readCurrent } from '../../src/coordinator/generations.ts';
 import { LOG_FILE, LOG_START } from '../../src/coordinator/log-reader.ts';
-import type { BuildOptions } from '../../src/index.ts';
-import { Index } from '../../src/index.ts';
+import { type BuildOptions, type Id, Index, type OpenOptions, type UpsertResult } from '../../src/index.ts';
 import { decodeFrameHeader, FRAME_HEADER_BYTES } from '../../src/protocol/log-format.ts';
 import { CONFIGS, clustered } from './vectors.ts';
 
@@ -38,4 +39,25 @@ export async function framesOf(directory: string): Promise<number[]> {
     at += FRAME_HEADER_BYTES + header.length;
     offsets.push(at);
   }
+}
+
+export function openKept(directory: string, options: OpenOptions = {}): Promise<Index> {
+  return Index.open(directory, { threads: 1, durability: 'always', ...options });
+}
+
+export function upsert(index: Index, id: Id, n: number): Promise<UpsertResult> {
+  return index.upsert({ ids: [id], vectors: vectorOf(n) });
+}
+
+/** What a directory holds for those who open it now. */
+export async function storedIn(directory: string): Promise<Rows> {
+  await using index = await Index.open(directory, { threads: 1 });
+  return await contentOf(index);
+}
+
+/** Closes an index, and looks whether its directory holds what it held. */
+export async function expectKept(index: Index, directory: string): Promise<void> {
+  const rows = await contentOf(index);
+  await index.close();
+  expect(difference(await storedIn(directory), rows)).toBeUndefined();
 }
