@@ -21,9 +21,9 @@ export interface FilteredIndex {
 }
 
 /** What scoring a stored vector costs, picked out by a filter, in scans of a code. */
-const EXACT_COST = 40;
+const EXACT_COST = 5;
 /** Leaves searched grow with the filter's selectivity to this power: what is left is spread over more of them. */
-const SPREAD = 0.25;
+const SPREAD = 0.3;
 
 /** Whether options narrow down what may be found. */
 export function isFiltered({ filter, allowIds, excludeIds, crowding }: SearchOptions): boolean {

@@ -9,7 +9,7 @@ import type { Place } from './rows.ts';
 /** Filters that are kept compiled; workers keep what they let through by their numbers. */
 const KEPT = 64;
 /** Vectors that a filter is tried on to tell how many it lets through. */
-const SAMPLED = 1024;
+const SAMPLED = 256;
 const SEED = 7;
 
 /** A filter in steps. */

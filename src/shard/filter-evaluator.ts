@@ -27,7 +27,7 @@ import type { Views } from './views.ts';
 
 const HEADER = RESERVED_BYTES >>> 2;
 /** Vectors for which all steps are worked off before the next. */
-const BLOCK = 1024;
+const BLOCK = 8192;
 const BLOCK_WORDS = BLOCK / 32;
 
 /** Works off the steps of filters over the columns of one memory. Views must be fresh. */

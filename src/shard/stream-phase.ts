@@ -1,5 +1,5 @@
 import { CURSOR_SCRATCH } from '../protocol/messages.ts';
-import { STATE_BOUND, STATE_BYTES, STATE_DEATHS, STATE_FLOOR } from '../protocol/shard-layout.ts';
+import { STATE_BOUND, STATE_BYTES, STATE_DEATHS, STATE_FILTER, STATE_FLOOR } from '../protocol/shard-layout.ts';
 import {
   STREAM_FLOOR,
   STREAM_FRESH,
@@ -57,6 +57,7 @@ function scanTile(
   u32[floor] = 0xffffffff;
   u32[floor + 1] = u32[state + STREAM_FLOOR]!;
   u32[(scratch + STATE_DEATHS) >>> 2] = 0; // there may be a row of an earlier pass
+  u32[(scratch + STATE_FILTER) >>> 2] = 0;
   u32[(scratch + STATE_BOUND) >>> 2] = first + rows;
   const embedding = task.queries + query * task.stride * 4;
   const fresh = kernels.scanVectors(shard, embedding, first, rows, limit, found, 0, scratch);

@@ -56,3 +56,10 @@ export function layVisits(arena: Arena, visits: { leaf: number; base: number; st
   });
   return at;
 }
+
+/** Gives a query a filter. */
+export function layFilter(arena: Arena, { state }: Search, count: number, passes: (local: number) => boolean): void {
+  const words = new Uint32Array((count + 31) >>> 5);
+  for (let local = 0; local < count; local++) if (passes(local)) words[local >>> 5]! |= 1 << (local & 31);
+  arena.u32(state + L.STATE_FILTER, 1)[0] = arena.put(words);
+}

@@ -18,8 +18,18 @@ export class Exclusions {
     });
   }
 
+  /** How many lists there are. */
+  get count(): number {
+    return this.#sets.length;
+  }
+
+  /** What a query wants none of. */
+  of(query: number): ReadonlySet<Id> {
+    return this.#sets[query]!;
+  }
+
   /**
-   * The k best candidates of each query that are not excluded. `retrieve` is asked for as many more as there are exclusions;
+   * The k best candidates of each query that are not excluded, of candidates that cannot be looked up. `retrieve` is asked for as many more as there are exclusions;
    * as identifiers repeat, that may still be too few for some queries, which then ask for twice as many.
    */
   async search(
@@ -28,14 +38,14 @@ export class Exclusions {
     k: number,
     retrieve: (queries: Embedded, ask: number) => Promise<Retrieved>,
   ): Promise<TopKResult> {
-    this.#checkCount(countQueries(queries, dimensions));
+    this.checkCount(countQueries(queries, dimensions));
     const scores: Float32Array[] = [];
     const identifiers: Id[][] = [];
     let pending: readonly number[] = Array.from(this.#sets.keys());
     let ask = Math.min(MOST, k + this.#sets.reduce((most, set) => Math.max(most, set.size), 0));
     for (let some = queries; ; ) {
       const found = await retrieve(some, ask);
-      this.#checkCount(pending.length === this.#sets.length ? found.scores.length : undefined);
+      this.checkCount(pending.length === this.#sets.length ? found.scores.length : undefined);
       const short: number[] = [];
       pending.forEach((query, i) => {
         const rows = found.rows[i]!;
@@ -52,7 +62,8 @@ export class Exclusions {
     }
   }
 
-  #checkCount(queries: number | undefined): void {
+  /** @throws {ScanneryError} SCANNERY_INVALID_OPTION unless there is a list for each query */
+  checkCount(queries: number | undefined): void {
     if (queries === undefined || queries === this.#sets.length) return;
     throw new ScanneryError(
       'SCANNERY_INVALID_OPTION',

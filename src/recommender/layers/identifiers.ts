@@ -56,6 +56,21 @@ export class Identifiers {
     return this.#codes.length;
   }
 
+  /** How many different ones there are. */
+  get distinct(): number {
+    return this.#distinct.size;
+  }
+
+  /** The code of a row: rows of the same identifier have the same. */
+  codeAt(row: number): number {
+    return this.#codes[row]!;
+  }
+
+  /** The identifier of a code. */
+  distinctAt(code: number): Id {
+    return this.#distinct.at(code);
+  }
+
   /** The identifier of a row, as it was given. */
   at(row: number): Id {
     return this.#distinct.at(this.#codes[row]!);

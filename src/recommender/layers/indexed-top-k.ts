@@ -1,3 +1,4 @@
+import { rowSource } from '../../coordinator/inputs.ts';
 import type { Id, VectorChunk, VectorsInput } from '../../coordinator/types.ts';
 import { Index } from '../../coordinator/vector-index.ts';
 import { invalid } from '../../protocol/check.ts';
@@ -7,8 +8,10 @@ import type { BuildOptions, SearchOptions } from '../../protocol/options.ts';
 import { isIterable, opened } from '../data/dataset-steps.ts';
 import { saveLayer } from './artefact.ts';
 import { BatchReader, type CandidateDataset, type CheckedBatch } from './candidate-batches.ts';
+import type { Exclusions } from './exclusions.ts';
+import { IdentifierRows } from './identifier-rows.ts';
 import { type Identifiers, IdentifiersBuilder, type IdentifiersInput } from './identifiers.ts';
-import { countQueries, type Embedded, nothingFound, type Retrieved } from './retrieved.ts';
+import { countQueries, type Embedded, nothingFound, type Retrieved, type TopKResult } from './retrieved.ts';
 import { type CallOptions, TopK, type TopKOptions } from './top-k.ts';
 
 /** What a layer serves from. */
@@ -28,6 +31,7 @@ export abstract class IndexedTopK<
   readonly options: Readonly<P>;
   #served: IndexedCandidates | null = null;
   #turn: Promise<unknown> = Promise.resolve();
+  #rows: { readonly of: Identifiers; readonly made: Promise<IdentifierRows> } | null = null;
 
   protected constructor(options: Readonly<P>) {
     super(options);
@@ -113,6 +117,41 @@ export abstract class IndexedTopK<
     };
   }
 
+  /** The index passes over what is excluded. */
+  protected override async retrieveWithout(
+    queries: Embedded,
+    excluded: Exclusions,
+    options: Readonly<O> & { readonly k: number },
+  ): Promise<TopKResult> {
+    const { served, dimensions } = this;
+    const { index, identifiers } = served;
+    if (dimensions === 0) excluded.checkCount(nothingFound(queries, dimensions).scores.length);
+    else excluded.checkCount(countQueries(queries, dimensions));
+    if (this.size === 0) return super.retrieveWithout(queries, excluded, options);
+    const rowsOf = identifiers === null ? rowItself : await this.#rowsOf(identifiers);
+    const { count, row } = rowSource(queries.embeddings, dimensions, 'queries');
+    const searchOptions = this.searchOptions(options);
+    const results = await Promise.all(
+      Array.from({ length: count }, async (_, query) => {
+        const excludeIds = Array.from(excluded.of(query), rowsOf).flatMap((rows) => Array.from(rows));
+        try {
+          return await index.search(row(query), { ...searchOptions, excludeIds });
+        } catch (error) {
+          throw ofQuery(error, query);
+        }
+      }),
+    );
+    const ids = results.map(({ ids }) => (identifiers === null ? ids : ids.map((id) => identifiers.at(id as number))));
+    return [results.map(({ scores }) => scores), ids];
+  }
+
+  /** Made when it is first needed, for the candidates that are served then. */
+  async #rowsOf(identifiers: Identifiers): Promise<(identifier: Id) => ArrayLike<number>> {
+    if (this.#rows?.of !== identifiers) this.#rows = { of: identifiers, made: IdentifierRows.make(identifiers) };
+    const rows = await this.#rows.made;
+    return (identifier) => rows.of(identifier);
+  }
+
   protected assertIndexed(): void {
     if (this.#served !== null) return;
     throw new ScanneryError(
@@ -158,6 +197,16 @@ export abstract class IndexedTopK<
       await batches.return(undefined);
     }
   }
+}
+
+/** Where candidates are identified by their rows. */
+const rowItself = (identifier: Id): ArrayLike<number> => (typeof identifier === 'number' ? [identifier] : []);
+
+/** An error of one of several queries. */
+function ofQuery(error: unknown, query: number): unknown {
+  if (!(error instanceof ScanneryError) || error.code !== 'SCANNERY_INVALID_VECTOR') return error;
+  const message = error.message.replace('the query', `query ${query}`);
+  return new ScanneryError(error.code, message, { row: query, value: error.value });
 }
 
 /** Batches as the index takes them; their identifiers are collected on the way. */

@@ -142,7 +142,16 @@ export abstract class TopK<O extends CallOptions = CallOptions> {
     const options = this.#prepare(k);
     const excluded = new Exclusions(exclusions);
     const embedded = await this.#embed(queries, options);
-    return excluded.search(embedded, this.dimensions, options.k, (some, ask) => {
+    return this.retrieveWithout(embedded, excluded, options);
+  }
+
+  /** What is left of the candidates once each query's exclusions are taken out, by asking for more until that is enough. */
+  protected retrieveWithout(
+    queries: Embedded,
+    excluded: Exclusions,
+    options: Readonly<O> & { readonly k: number },
+  ): Promise<TopKResult> {
+    return excluded.search(queries, this.dimensions, options.k, (some, ask) => {
       this.#assertOpen();
       return this.retrieve(some, { ...options, k: ask });
     });
