@@ -4,6 +4,7 @@ export type {
   FrontierPoint,
   Id,
   IndexConfig,
+  IndexHealth,
   IndexStats,
   LogStats,
   Query,

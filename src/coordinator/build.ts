@@ -42,6 +42,8 @@ export interface IndexData {
   /** Memories with vectors and leaves; with a tree the shards that fit one memory share it. */
   readonly shards: readonly WebAssembly.Memory[];
   readonly rows: Rows;
+  /** Rows that were there when it was built; those from here on were added. */
+  readonly built: number;
   readonly attributes: RowAttributes;
   /** Units that a query's work is split into. */
   readonly numShards: number;
@@ -120,6 +122,7 @@ export async function buildIndex(staging: Staging, context: BuildContext): Promi
       subspaces: plan.subspaces,
       shards,
       rows,
+      built: size,
       attributes,
       numShards,
       lanesPerVector: spills ? 2 : 1,

@@ -5,6 +5,7 @@ import { applyChange } from './apply.ts';
 import type { Change } from './changes.ts';
 import type { Companion } from './companion.ts';
 import type { Follower } from './follower.ts';
+import { changedPart } from './health.ts';
 import type { Parts } from './parts.ts';
 import { rebuild } from './rebuild.ts';
 import { saveIndex } from './save.ts';
@@ -12,6 +13,7 @@ import type { Store } from './store.ts';
 import { needsVectors } from './stored-vectors.ts';
 import { throwIfAborted } from './threads.ts';
 import type { LogStats, RefreshResult, TuneResult } from './types.ts';
+import { warn } from './warnings.ts';
 import { WriteQueue } from './write-queue.ts';
 
 /** What of its directory an open index goes on with: either keeps its writes there, or follows those of another. */
@@ -19,6 +21,14 @@ export interface Keeping {
   readonly store?: Store;
   readonly follower?: Follower;
 }
+
+export interface LiveOptions extends Keeping {
+  /** The changed part of the vectors at which the index rebalances itself; false: never. */
+  readonly rebalanceAt?: number | false | undefined;
+}
+
+/** Smaller indexes do not rebalance themselves: nothing is slow in them. */
+const LEAST_REBALANCED = 10_000;
 
 /** An open index: what it consists of now, the order of its writes, and how it is rebuilt and closed while it is in use. */
 export class Live {
@@ -28,6 +38,7 @@ export class Live {
   #sizeWhenClosed = 0;
   readonly #writes: WriteQueue;
   readonly #keeping: Keeping;
+  #rebalanceAt: number;
   /** Calls of several steps that need the parts that they began with. */
   readonly #uses = new Set<Promise<unknown>>();
   #rebalancing: Promise<void> | null = null;
@@ -36,9 +47,10 @@ export class Live {
   #abort = new AbortController();
 
   /** `keeping`: what of the directory it was opened from goes on to matter. */
-  constructor(parts: Parts, keeping: Keeping = {}) {
+  constructor(parts: Parts, { rebalanceAt = false, ...keeping }: LiveOptions = {}) {
     this.#parts = parts;
     this.#keeping = keeping;
+    this.#rebalanceAt = rebalanceAt === false ? Number.POSITIVE_INFINITY : rebalanceAt;
     this.#writes = new WriteQueue({
       log: async (changes) => (await keeping.store?.append(changes, this.#parts!)) ?? [],
       takeBack: async (number) => keeping.store?.takeBack(number),
@@ -89,7 +101,10 @@ export class Live {
     try {
       return await this.#writes.change<T>(signal, () => check(this.#parts!));
     } finally {
-      if (this.#closing === null && store?.isDue(this.#parts!)) this.#checkpointSoon(store);
+      if (this.#closing === null) {
+        if (store?.isDue(this.#parts!)) this.#checkpointSoon(store);
+        this.#rebalanceIfDue();
+      }
     }
   }
 
@@ -170,6 +185,18 @@ export class Live {
       throw error;
     }
     await this.#retire(before, fresh.parts);
+  }
+
+  #rebalanceIfDue(): void {
+    const { data } = this.#parts!;
+    if (this.#rebalancing !== null || data.config.reordering === false) return;
+    if (data.rows.live < LEAST_REBALANCED || changedPart(data) < this.#rebalanceAt) return;
+    this.rebalance({}).catch((error: unknown) => {
+      if (this.#closing !== null) return;
+      // Not at every write from now on.
+      this.#rebalanceAt *= 2;
+      warn('SCANNERY_REBALANCE_FAILED', `the index goes on as it is: ${error}`);
+    });
   }
 
   /** Ends what served before; searches that began there end there. */

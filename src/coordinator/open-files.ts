@@ -13,7 +13,10 @@ import { INDEX_FILE, INDEX_KIND, SHARD_KIND, shardFile } from './save.ts';
 
 /** What the index file's header says. */
 export interface IndexMeta
-  extends Pick<IndexData, 'dimensions' | 'stride' | 'metric' | 'config' | 'request' | 'numLeaves' | 'subspaces'> {
+  extends Pick<
+    IndexData,
+    'dimensions' | 'stride' | 'metric' | 'config' | 'request' | 'numLeaves' | 'subspaces' | 'built'
+  > {
   readonly size: number;
   readonly model: number;
   readonly idKind: IdKind;
@@ -82,9 +85,10 @@ function isMissing(error: unknown): error is ScanneryError {
 
 export function checkMeta(file: SavedFile): IndexMeta {
   const meta = file.header.meta as unknown as IndexMeta;
-  const numbers = [meta.size, meta.dimensions, meta.stride, meta.numLeaves, meta.subspaces, meta.model];
+  const numbers = [meta.size, meta.built, meta.dimensions, meta.stride, meta.numLeaves, meta.subspaces, meta.model];
   const sound =
     numbers.every((n) => Number.isSafeInteger(n) && n >= 0) &&
+    meta.built <= meta.size &&
     METRICS.includes(meta.metric) &&
     Array.isArray(meta.shardSizes) &&
     meta.shardSizes.length > 0 &&

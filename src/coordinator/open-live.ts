@@ -18,13 +18,13 @@ import type { RepairResult } from './types.ts';
 export async function openLive(given: unknown, options: unknown): Promise<Live> {
   const resolved = resolveOpenOptions(options);
   const directory = text(given, 'directory');
-  const { durability, readOnly, checkpointBytes } = resolved;
+  const { durability, readOnly, checkpointBytes, rebalanceAt } = resolved;
   if (readOnly && durability !== undefined) throw invalid('durability', durability, 'left out with readOnly');
   const read = (openOptions: OpenOptions): Promise<OpenedParts> =>
     openParts(openOptions, (kernels) => openIndex(directory, kernels, openOptions));
   if (durability === undefined) {
     const { parts, state } = await read(resolved);
-    if (!readOnly) return new Live(parts);
+    if (!readOnly) return new Live(parts, { rebalanceAt });
     // The signal was for opening.
     return new Live(parts, {
       follower: new Follower(directory, state, () => read({ ...resolved, signal: undefined })),
@@ -35,7 +35,7 @@ export async function openLive(given: unknown, options: unknown): Promise<Live> 
     const { parts, state } = await read(resolved);
     try {
       const store = await Store.open(directory, lock, state, parts.data, { durability, checkpointBytes });
-      return new Live(parts, { store });
+      return new Live(parts, { store, rebalanceAt });
     } catch (error) {
       await parts.serving.stop();
       throw error;

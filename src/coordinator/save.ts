@@ -40,7 +40,7 @@ export async function saveIndex(
   kernels: KernelSource,
   { companion, extra, lock }: SaveWith = {},
 ): Promise<number> {
-  const { dimensions, stride, metric, config, request, numLeaves, subspaces, model, rows, numShards } = data;
+  const { dimensions, stride, metric, config, request, numLeaves, subspaces, model, rows, numShards, built } = data;
   const { count: size, sizes: shardSizes, deleted } = rows;
   const deletedBytes = new Uint8Array(deleted.buffer, deleted.byteOffset, deleted.byteLength);
   const ids = await data.ids.packed(size);
@@ -57,6 +57,7 @@ export async function saveIndex(
           metric,
           config,
           request,
+          built,
           numLeaves,
           subspaces,
           model,

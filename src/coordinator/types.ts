@@ -170,6 +170,33 @@ export interface QueryCounters {
   retried: number;
 }
 
+/** How far an index has come from what a build would make of its vectors. */
+export interface IndexHealth {
+  /** Vectors that searches find. */
+  readonly size: number;
+  /** Vectors added since the index was built or rebalanced, deleted ones included. */
+  readonly added: number;
+  /** Deleted vectors, which still take room and are passed over by searches. */
+  readonly deleted: number;
+  /** The larger of `added` and `deleted`, as a part of `size`: at `rebalanceAt` the index is rebalanced. */
+  readonly changed: number;
+  /** Places that vectors have in leaves, deleted ones included; all 0 without tree and hashing. */
+  readonly leaves: {
+    readonly count: number;
+    readonly empty: number;
+    readonly smallest: number;
+    readonly median: number;
+    readonly largest: number;
+    /** Mean of squared sizes over the square of the mean: 1 if all are alike, 2 if scans take twice as long as then (faiss). */
+    readonly imbalance: number;
+  };
+  /**
+   * Squared distance to the nearest centroid: the mean of vectors added since the build, over that of the others, by a sample. 1 says
+   * that the tree suits both; the more above it, the less it suits what is added. 1 also where nothing can be told.
+   */
+  readonly drift: number;
+}
+
 export interface IndexStats {
   /** Vectors that searches find. */
   readonly size: number;

@@ -16,6 +16,7 @@ import {
   type TuneOptions,
 } from '../protocol/options.ts';
 import type { OpenIndexWith, SaveIndexWith } from './companion.ts';
+import { healthOf } from './health.ts';
 import { Live } from './live.ts';
 import { measureRecall, tuneIndex } from './measuring.ts';
 import { openLive, repairLog } from './open-live.ts';
@@ -27,6 +28,7 @@ import type {
   DeleteResult,
   Explanation,
   Id,
+  IndexHealth,
   IndexStats,
   Query,
   QueryBatch,
@@ -86,7 +88,7 @@ export class Index {
   ): Promise<Index> {
     const resolved = resolveBuildOptions(options);
     throwIfAborted(resolved.signal);
-    const index = new Index(new Live(await buildParts(input, resolved)));
+    const index = new Index(new Live(await buildParts(input, resolved), { rebalanceAt: resolved.rebalanceAt }));
     const { targetRecall, signal, seed, onProgress } = resolved;
     if (targetRecall === undefined || resolved.reordering === false) return index;
     try {
@@ -209,7 +211,7 @@ export class Index {
    *   has changed
    */
   async upsert(input: UpsertInput, options?: WriteOptions): Promise<UpsertResult> {
-    return this.#live.change(signalOf(options), ({ contents }) => contents.checkUpsert(input));
+    return this.#live.change(resolveWriteOptions(options).signal, ({ contents }) => contents.checkUpsert(input));
   }
 
   /**
@@ -222,12 +224,11 @@ export class Index {
    *   SCANNERY_OUT_OF_MEMORY; then nothing is deleted
    */
   async delete(ids: ArrayLike<Id>, options?: WriteOptions): Promise<DeleteResult> {
-    return this.#live.change(signalOf(options), ({ contents }) => contents.checkDelete(ids));
+    return this.#live.change(resolveWriteOptions(options).signal, ({ contents }) => contents.checkDelete(ids));
   }
 
   /**
-   * Whether the index has a vector of this id. The first call of this, `get` or `delete` on an index with ids of its own makes a
-   * table of them, about 12 bytes an id, in slices of a millisecond.
+   * Whether the index has a vector of this id. The first call that looks up ids makes a table of them, about 12 bytes an id.
    *
    * @throws {ScanneryError} SCANNERY_INVALID_ID, SCANNERY_CLOSED
    */
@@ -245,9 +246,7 @@ export class Index {
   }
 
   /**
-   * Every id, in the order in which vectors were added. What is deleted meanwhile is left out from then on.
-   *
-   * @throws {ScanneryError} SCANNERY_CLOSED
+   * Every id, in the order in which vectors were added. What is deleted meanwhile is left out from then on. Throws as `has`.
    */
   async *ids(): AsyncGenerator<Id, void, undefined> {
     const { contents } = this.#live.open();
@@ -260,7 +259,7 @@ export class Index {
 
   /**
    * Builds the vectors there are into a new tree and new codebooks, as `build` would with the options that the index was built
-   * with, and puts the result in the place of what there is. Deleted vectors and the room they took are gone then. One thread builds,
+   * with, and puts the result in the place of what there is; it does so by itself at `rebalanceAt`. Deleted vectors and the room they took are gone then. One thread builds,
    * beside those that serve; searches and writes go on meanwhile, and memory is taken twice. Search defaults are kept, for the same
    * part of the leaves; `tune` chooses them anew.
    *
@@ -272,9 +271,17 @@ export class Index {
   }
 
   /**
-   * What the index is made of, what it uses and what it has done.
+   * How far the index has come from what a build would make of its vectors: sizes of leaves, deleted vectors, and whether its tree
+   * suits what was added. Takes some milliseconds, in slices.
    *
    * @throws {ScanneryError} SCANNERY_CLOSED
+   */
+  async health(): Promise<IndexHealth> {
+    return this.#live.use(({ data }) => healthOf(data));
+  }
+
+  /**
+   * What the index is made of, what it uses and what it has done. @throws {ScanneryError} SCANNERY_CLOSED
    */
   stats(): IndexStats {
     const { data, serving, threads, kernels } = this.#live.open();
@@ -287,11 +294,7 @@ export class Index {
     return this.#live.close();
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
-}
-
-function signalOf(options: WriteOptions | undefined): AbortSignal | undefined {
-  return options === undefined ? undefined : resolveWriteOptions(options).signal;
 }

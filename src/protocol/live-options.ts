@@ -1,5 +1,5 @@
 import { boolean, callback, integer, type OptionTable, oneOf, optional, resolveOptions } from './check.ts';
-import { type BuildProgress, maxInFlight, signal, threads } from './options.ts';
+import { type BuildProgress, maxInFlight, rebalanceAt, signal, threads } from './options.ts';
 
 export interface WriteOptions {
   /** Ends the call if it has not begun. */
@@ -28,6 +28,8 @@ export interface OpenOptions extends ReadOptions {
   checkpointBytes?: number | undefined;
   /** Refuse writes, and let `refresh` take in what the writer of the directory has written since. Default false. */
   readOnly?: boolean | undefined;
+  /** As in BuildOptions; of no effect with readOnly. Default 0.5. */
+  rebalanceAt?: number | false | undefined;
 }
 
 export interface ReadOptions {
@@ -54,6 +56,7 @@ const OPEN: OptionTable<OpenOptions> = {
   durability: { default: none, check: optional(oneOf('always', 'interval', 'none')) },
   checkpointBytes: { default: none, check: optional(integer(1)) },
   readOnly: { default: false, check: boolean },
+  rebalanceAt,
 };
 
 const WRITE: OptionTable<WriteOptions> = { signal };

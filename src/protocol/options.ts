@@ -89,6 +89,11 @@ export interface BuildOptions {
   targetRecall?: number | undefined;
   /** Seed of everything random in the build. Default 42. */
   seed?: number | undefined;
+  /**
+   * The part of the vectors, added or deleted since the build, at which the index of 10,000 vectors or more rebalances itself in the
+   * background (see `rebalance`), above 0; false: never. Default 0.5.
+   */
+  rebalanceAt?: number | false | undefined;
   /** Queries in flight at once, 32 to 65,536; further ones wait in order. Default 1,024. */
   maxInFlight?: number | undefined;
   /** Called now and then on the caller's thread. An error that it throws fails the build. */
@@ -180,6 +185,12 @@ export const signal = { default: none, check: abortSignal };
 const targetRecall = numberAbove(0, 1);
 const seed = { default: 42, check: integer(0, 2 ** 32 - 1) };
 
+export const rebalanceAt = {
+  default: 0.5,
+  check: (value: unknown, option: string): number | false =>
+    value === false ? false : numberAbove(0, Number.MAX_VALUE)(value, option),
+};
+
 const BUILD: OptionTable<BuildOptions> = {
   dimensions: { default: none, check: optional(integer(1, MAX_DIMENSIONS)) },
   metric: { default: 'dot_product', check: oneOf(...METRICS) },
@@ -187,6 +198,7 @@ const BUILD: OptionTable<BuildOptions> = {
   threads,
   targetRecall: { default: none, check: optional(targetRecall) },
   seed,
+  rebalanceAt,
   maxInFlight,
   onProgress: { default: none, check: callback },
   signal,

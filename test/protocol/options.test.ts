@@ -11,6 +11,7 @@ describe('defaults', () => {
   it('are those that are documented', () => {
     expect(resolveBuildOptions({})).toEqual({
       ...{ dimensions: undefined, metric: 'dot_product', shards: undefined, threads: undefined, seed: 42 },
+      rebalanceAt: 0.5,
       ...{ maxInFlight: 1024, onProgress: undefined, signal: undefined, tree: undefined, hashing: undefined },
       reordering: { vectors: 'float32' },
       defaults: { k: 10, numLeavesToSearch: undefined, numReorderingCandidates: undefined },
@@ -29,7 +30,7 @@ describe('defaults', () => {
     });
     expect(resolveOpenOptions({})).toEqual({
       ...{ threads: undefined, maxInFlight: 1024, verifyChecksums: true, signal: undefined },
-      ...{ durability: undefined, checkpointBytes: undefined, readOnly: false },
+      ...{ durability: undefined, checkpointBytes: undefined, readOnly: false, rebalanceAt: 0.5 },
     });
   });
 
