@@ -37,7 +37,7 @@ export class Filters {
   /** @throws {ScanneryError} SCANNERY_INVALID_OPTION */
   compile(filter: Filter): CompiledFilter {
     const { schema } = this.#data.attributes;
-    const key = JSON.stringify(filter);
+    const key = JSON.stringify(filter, infinite);
     const kept = this.#kept.get(key);
     const known = knownValues(schema);
     this.#kept.delete(key);
@@ -67,6 +67,11 @@ export class Filters {
     }
     return Math.max(0.5, count) / Math.max(1, this.#sample.length);
   }
+}
+
+/** JSON has no infinities, which bound ranges. */
+function infinite(_: string, value: unknown): unknown {
+  return typeof value === 'number' && !Number.isFinite(value) ? String(value) : value;
 }
 
 /** Grows whenever an attribute or a value becomes known. */

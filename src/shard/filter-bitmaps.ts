@@ -90,7 +90,7 @@ export class FilterBitmaps {
   #room(bitmap: Bitmap, bits: number): number {
     const words = (bits + 31) >>> 5;
     if (words > bitmap.words) {
-      const room = words + (words >>> 2);
+      const room = bitmap.words === 0 ? words + (words >>> 2) : 2 * words;
       const pointer = allocate(this.#memory, room * 4);
       const { u32 } = this.#views.refresh();
       u32.copyWithin(pointer >>> 2, bitmap.pointer >>> 2, (bitmap.pointer >>> 2) + ((bitmap.bound + 31) >>> 5));

@@ -133,6 +133,16 @@ describe.each(Object.keys(BUILDS))('an index with %s', (name) => {
     }
   });
 
+  it('takes bounds that nothing reaches, and tells them apart', async () => {
+    const bounds = [Number.NEGATIVE_INFINITY, 0, Number.POSITIVE_INFINITY];
+    for (const bound of [...bounds, ...bounds]) {
+      for (const name of ['gt', 'gte', 'lt', 'lte'] as const) {
+        const filter = { range: { price: { [name]: bound } } };
+        await check({ filter }, (row) => matches(attributes[row]!, filter));
+      }
+    }
+  });
+
   it('takes lists of ids, with filters and without', async () => {
     const best = rank('dot_product', all).slice(0, 30).map(nameOf);
     const allowed = ids.filter((_, row) => row % 7 === 3);
