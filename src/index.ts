@@ -21,7 +21,7 @@ export type {
   VectorsInput,
 } from './coordinator/types.ts';
 export { Index } from './coordinator/vector-index.ts';
-export { ERROR_CODES, type ErrorCode, ScanneryError } from './protocol/errors.ts';
+export { ERROR_CODES, type ErrorCode, ScanneryError, WARNING_CODES, type WarningCode } from './protocol/errors.ts';
 export type { Attributes, AttributeValue, Crowding, Filter, FilterValues, Range } from './protocol/filter.ts';
 export type { Durability, OpenOptions, ReadOptions, RebalanceOptions, WriteOptions } from './protocol/live-options.ts';
 export { METRICS, type Metric } from './protocol/metrics.ts';

@@ -27,6 +27,15 @@ export const ERROR_CODES = {
   SCANNERY_IO: 'The operating system refused a file operation; `cause` has its error.',
 } as const;
 
+/** What `process` warns of, by `code`, under the name ScanneryWarning: nothing was lost, but somebody should look. */
+export const WARNING_CODES = {
+  SCANNERY_LOG_CUT: 'Bytes of writes that nobody was told of were cut off the end of a log, after a crash.',
+  SCANNERY_CHECKPOINT_FAILED: 'The index could not be saved anew when its log was long; the log goes on.',
+  SCANNERY_REBALANCE_FAILED: 'The index could not rebalance itself; it goes on as it is.',
+} as const;
+
+export type WarningCode = keyof typeof WARNING_CODES;
+
 export type ErrorCode = keyof typeof ERROR_CODES;
 
 export interface ErrorDetails {

@@ -7,6 +7,7 @@ import {
   encodeError,
   ScanneryError,
   show,
+  WARNING_CODES,
 } from '../../src/protocol/errors.ts';
 
 const document = readFileSync(new URL('../../docs/errors.md', import.meta.url), 'utf8');
@@ -22,8 +23,13 @@ describe('docs/errors.md', () => {
     expect(rows).toHaveLength(Object.keys(ERROR_CODES).length);
   });
 
+  it('lists exactly the warnings, each with its meaning', () => {
+    const items = [...document.matchAll(/^- `(SCANNERY_\w+)`: (.*)$/gm)].map(([, code, meaning]) => [code, meaning]);
+    expect(Object.fromEntries(items)).toEqual(WARNING_CODES);
+  });
+
   it('names no other code', () => {
-    const known = [...Object.keys(ERROR_CODES), 'SCANNERY_KERNELS'];
+    const known = [...Object.keys(ERROR_CODES), ...Object.keys(WARNING_CODES), 'SCANNERY_KERNELS'];
     expect(known).toEqual(expect.arrayContaining(document.match(/SCANNERY_[A-Z_]+/g)!));
   });
 });
