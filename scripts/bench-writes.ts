@@ -1,11 +1,14 @@
 // What writes cost: searches while vectors are replaced, and an index half of whose vectors were replaced beside one built afresh.
 //   npm run bench:writes
 //   npm run bench:writes -- --rate 4000 --writes 1000 --threads 1
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Id, Index, type SearchResult } from '../src/index.ts';
 import { createProgress, loadGlove } from './datasets/index.ts';
 import { drive, type Load, type RunResult } from './load-test/driver.ts';
-import { median, megabytes, recall, seconds, table } from './measure.ts';
+import { concurrently, median, megabytes, quantile, recall, seconds, table } from './measure.ts';
 
 const { values } = parseArgs({
   options: {
@@ -26,6 +29,9 @@ const SETTINGS = ['24/80', '40/100', '60/120', '82/150', '120/200'].map((name) =
   const [numLeavesToSearch, numReorderingCandidates] = name.split('/').map(Number) as [number, number];
   return { name, options: { k: K, numLeavesToSearch, numReorderingCandidates } };
 });
+/** Upserts into an index with a log that are made one after another, and calls that are made at once. */
+const LOGGED = 2000;
+const AT_ONCE = 64;
 /** Vectors per call once the rest is replaced. */
 const BULK = 1000;
 
@@ -117,6 +123,7 @@ const beside = percentiles.map((p) => `p${p} ${milliseconds(at(during, p))} ms`)
 console.log(`\nrebalance: ${rebalancing.toFixed(1)} s; searches beside it ${beside}`);
 await compare('Rebalanced');
 await index.close();
+await logged(fresh);
 await fresh.close();
 
 function searchesAlone(seed: number, duration = load.duration): Promise<RunResult> {
@@ -133,6 +140,35 @@ function upserts(seed: number): Promise<RunResult> {
     await index.upsert({ ids: [2 * i], vectors: row(size + i) });
   };
   return drive({ search: upsert, close: async () => {} }, 1, { ...load, rate: writesPerSecond, pace: 'timer', seed });
+}
+
+/** Upserts of one vector each into a copy that keeps a log: one after another, and many at once. */
+async function logged(source: Index): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), 'scannery-bench-'));
+  try {
+    await source.save(directory);
+    const lines = [['durability', 'p50 ms', 'p99 ms', '1 at once, a second', `${AT_ONCE} at once, a second`]];
+    for (const durability of [undefined, 'none', 'interval', 'always'] as const) {
+      await using copy = await Index.open(directory, {
+        threads,
+        rebalanceAt: false,
+        ...(durability && { durability }),
+      });
+      const upsert = (i: number): Promise<unknown> => copy.upsert({ ids: [i % size], vectors: row(i % size) });
+      await concurrently(200, 1, upsert);
+      const took: number[] = [];
+      for (let i = 0; i < LOGGED; i++) took.push(1000 * (await seconds(() => upsert(i))));
+      const together = await seconds(() => concurrently(10 * LOGGED, AT_ONCE, upsert));
+      const alone = took.reduce((sum, one) => sum + one, 0) / 1000;
+      lines.push([
+        ...[durability ?? 'no log', quantile(took, 0.5).toFixed(3), quantile(took, 0.99).toFixed(3)],
+        ...[(LOGGED / alone).toFixed(0), ((10 * LOGGED) / together).toFixed(0)],
+      ]);
+    }
+    console.log(`\nUpserts of one vector, kept in a log:\n\n${table(lines)}`);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
 }
 
 function ratioAt(p: number): number {
