@@ -1,18 +1,16 @@
 import { mkdtempSync, readdirSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { contentOf, difference } from '../../scripts/crash-test/content.ts';
 import { LOG_START } from '../../src/coordinator/log-reader.ts';
 import { openIndexWith, saveIndexWith } from '../../src/coordinator/vector-index.ts';
 import { Index } from '../../src/index.ts';
-import { copyUnlocked, temporaryDirectory } from '../support/directories.ts';
+import { temporaryDirectory } from '../support/directories.ts';
 import { failureOf } from '../support/failures.ts';
-import { expectKept, logPath, openKept, saveSmallIndex, storedIn, upsert, vectorOf } from '../support/kept-index.ts';
+import { expectKept, logPath, openKept, savedCopies, storedIn, upsert, vectorOf } from '../support/kept-index.ts';
 
 const base = temporaryDirectory();
-const saved = join(base, 'saved');
-beforeAll(() => saveSmallIndex(saved));
-const fresh = (): string => copyUnlocked(saved, mkdtempSync(join(base, 'kept-')));
+const fresh = savedCopies();
 
 describe('a checkpoint', () => {
   /** One generation, and a log without writes. */
@@ -77,7 +75,7 @@ describe('a checkpoint', () => {
       meta: { n: 5 },
       parts: [Uint8Array.of(1, 2)],
     };
-    await using built = await Index.open(saved, { threads: 1 });
+    await using built = await Index.open(fresh(), { threads: 1 });
     await saveIndexWith(built, directory, companion);
     await using index = await openKept(directory);
     await upsert(index, 'a', 1);
@@ -91,7 +89,7 @@ describe('a checkpoint', () => {
   });
 
   it('needs a directory to be made in', async () => {
-    await using index = await Index.open(saved, { threads: 1 });
+    await using index = await Index.open(fresh(), { threads: 1 });
     expect(await failureOf(index.save())).toMatchObject({ code: 'SCANNERY_INVALID_OPTION', option: 'directory' });
     expect(index.stats()).not.toHaveProperty('log');
   });

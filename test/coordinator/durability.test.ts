@@ -1,11 +1,8 @@
-import { mkdtempSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
-import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type FileOperation, intercept } from '../../scripts/crash-test/faults.ts';
 import { Contents } from '../../src/coordinator/contents.ts';
 import { type Id, Index, ScanneryError } from '../../src/index.ts';
-import { copyUnlocked, temporaryDirectory } from '../support/directories.ts';
 import { failureOf } from '../support/failures.ts';
 import {
   DIMENSIONS,
@@ -13,18 +10,15 @@ import {
   framesOf,
   openKept,
   SIZE,
-  saveSmallIndex,
+  savedCopies,
   storedIn,
   upsert,
   vectorOf,
 } from '../support/kept-index.ts';
 import { Random } from '../support/random.ts';
 
-const base = temporaryDirectory();
-const saved = join(base, 'saved');
-beforeAll(() => saveSmallIndex(saved));
+const fresh = savedCopies();
 afterEach(() => vi.restoreAllMocks());
-const fresh = (): string => copyUnlocked(saved, mkdtempSync(join(base, 'kept-')));
 
 /** The kinds of file operations below a directory, from the opening of an index on. */
 class Watch implements Disposable {
@@ -219,8 +213,8 @@ it('a write that was logged and could not be made is taken back', async () => {
 });
 
 it('an index is opened to be read only or to keep writes, not both', async () => {
-  const error = await failureOf(Index.open(saved, { durability: 'none', readOnly: true }));
+  const error = await failureOf(Index.open(fresh(), { durability: 'none', readOnly: true }));
   expect(error).toMatchObject({ code: 'SCANNERY_INVALID_OPTION', option: 'durability', value: 'none' });
   const unknown = { durability: 'sometimes' as 'always' };
-  expect(await failureOf(Index.open(saved, unknown))).toMatchObject({ code: 'SCANNERY_INVALID_OPTION' });
+  expect(await failureOf(Index.open(fresh(), unknown))).toMatchObject({ code: 'SCANNERY_INVALID_OPTION' });
 });

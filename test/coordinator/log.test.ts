@@ -1,10 +1,10 @@
 import { appendFileSync, copyFileSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { contentOf } from '../../scripts/crash-test/content.ts';
 import { LOG_START } from '../../src/coordinator/log-reader.ts';
 import { Index } from '../../src/index.ts';
-import { copyUnlocked, temporaryDirectory } from '../support/directories.ts';
+import { temporaryDirectory } from '../support/directories.ts';
 import { failureOf } from '../support/failures.ts';
 import {
   expectKept,
@@ -12,17 +12,15 @@ import {
   logPath,
   openKept,
   SIZE,
-  saveSmallIndex,
+  savedCopies,
   storedIn,
   upsert,
   vectorOf,
 } from '../support/kept-index.ts';
 
 const base = temporaryDirectory();
-const saved = join(base, 'saved');
-beforeAll(() => saveSmallIndex(saved));
+const fresh = savedCopies();
 afterEach(() => vi.restoreAllMocks());
-const fresh = (): string => copyUnlocked(saved, mkdtempSync(join(base, 'kept-')));
 
 describe('the end of a log', () => {
   it('that was never finished is cut off, with a warning that says how much', async () => {

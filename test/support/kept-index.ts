@@ -1,11 +1,12 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect } from 'vitest';
+import { beforeAll, expect } from 'vitest';
 import { contentOf, difference, type Rows } from '../../scripts/crash-test/content.ts';
 import { generationPath, readCurrent } from '../../src/coordinator/generations.ts';
 import { LOG_FILE, LOG_START } from '../../src/coordinator/log-reader.ts';
 import { type BuildOptions, type Id, Index, type OpenOptions, type UpsertResult } from '../../src/index.ts';
 import { decodeFrameHeader, FRAME_HEADER_BYTES } from '../../src/protocol/log-format.ts';
+import { copyUnlocked, temporaryDirectory } from './directories.ts';
 import { CONFIGS, clustered } from './vectors.ts';
 
 export const DIMENSIONS = 6;
@@ -19,6 +20,14 @@ export async function saveSmallIndex(directory: string, options: BuildOptions = 
   await using index = await Index.build({ ...data, ids }, { ...(build as BuildOptions), ...options });
   await index.save(directory);
   return directory;
+}
+
+/** Copies of one saved index, made before the tests of a file: each call gives the directory of another. */
+export function savedCopies(): () => string {
+  const base = temporaryDirectory();
+  const saved = join(base, 'saved');
+  beforeAll(() => saveSmallIndex(saved));
+  return () => copyUnlocked(saved, mkdtempSync(join(base, 'kept-')));
 }
 
 /** A vector that tells which it is. */
