@@ -67,7 +67,7 @@ async function leafSizes({ shards, numLeaves }: IndexData): Promise<number[]> {
 }
 
 /** Mean squared distance to the nearest centroid of vectors added since the build, in those of the build; 1 where none can tell. */
-async function driftOf(data: IndexData): Promise<number> {
+export async function driftOf(data: IndexData): Promise<number> {
   const { rows, built, config, numLeaves } = data;
   if (config.tree === false || config.reordering === false || numLeaves < 2) return 1;
   const random = new Random(SEED);

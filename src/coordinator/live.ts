@@ -5,7 +5,7 @@ import { applyChange } from './apply.ts';
 import type { Change } from './changes.ts';
 import type { Companion } from './companion.ts';
 import type { Follower } from './follower.ts';
-import { changedPart } from './health.ts';
+import { changedPart, driftOf } from './health.ts';
 import type { Parts } from './parts.ts';
 import { rebuild } from './rebuild.ts';
 import { saveIndex } from './save.ts';
@@ -27,6 +27,10 @@ export interface LiveOptions extends Keeping {
   readonly rebalanceAt?: number | false | undefined;
 }
 
+/** So many times on the way to a rebalancing is looked whether what was added suits the tree, ... */
+const LOOK_EVERY = 1 / 5;
+/** ... which it does not if its vectors lie so much further from their centroids. */
+const DRIFTED = 1.25;
 /** Smaller indexes do not rebalance themselves: nothing is slow in them. */
 const LEAST_REBALANCED = 10_000;
 
@@ -39,6 +43,8 @@ export class Live {
   readonly #writes: WriteQueue;
   readonly #keeping: Keeping;
   #rebalanceAt: number;
+  /** The changed part at which was last looked whether what was added suits the tree. */
+  #lookedAt = 0;
   /** Calls of several steps that need the parts that they began with. */
   readonly #uses = new Set<Promise<unknown>>();
   #rebalancing: Promise<void> | null = null;
@@ -187,16 +193,31 @@ export class Live {
     await this.#retire(before, fresh.parts);
   }
 
+  /** Rebalances when much has changed, or when what was added since the build does not suit it. */
   #rebalanceIfDue(): void {
     const { data } = this.#parts!;
     if (this.#rebalancing !== null || data.config.reordering === false) return;
-    if (data.rows.live < LEAST_REBALANCED || changedPart(data) < this.#rebalanceAt) return;
-    this.rebalance({}).catch((error: unknown) => {
+    if (this.#rebalanceAt === Number.POSITIVE_INFINITY || data.rows.live < LEAST_REBALANCED) return;
+    const changed = changedPart(data);
+    if (changed >= this.#rebalanceAt) void this.#rebalanceUnasked();
+    else if (changed < this.#lookedAt) this.#lookedAt = 0;
+    else if (changed >= this.#lookedAt + LOOK_EVERY * this.#rebalanceAt) {
+      this.#lookedAt = changed;
+      void this.use(async () => {
+        if ((await driftOf(data)) >= DRIFTED && this.#parts?.data.rows === data.rows) void this.#rebalanceUnasked();
+      }).catch(() => {});
+    }
+  }
+
+  async #rebalanceUnasked(): Promise<void> {
+    try {
+      await this.rebalance({});
+    } catch (error) {
       if (this.#closing !== null) return;
       // Not at every write from now on.
       this.#rebalanceAt *= 2;
       warn('SCANNERY_REBALANCE_FAILED', `the index goes on as it is: ${error}`);
-    });
+    }
   }
 
   /** Ends what served before; searches that began there end there. */

@@ -90,8 +90,9 @@ export interface BuildOptions {
   /** Seed of everything random in the build. Default 42. */
   seed?: number | undefined;
   /**
-   * The part of the vectors, added or deleted since the build, at which the index of 10,000 vectors or more rebalances itself in the
-   * background (see `rebalance`), above 0; false: never. Default 0.5.
+   * The part of the vectors, added or deleted since the build, at which an index of 10,000 vectors or more rebalances itself in the
+   * background (see `rebalance`), above 0; before that if what was added is unlike the rest (`drift` of `health`). false: never.
+   * Default 0.5.
    */
   rebalanceAt?: number | false | undefined;
   /** Queries in flight at once, 32 to 65,536; further ones wait in order. Default 1,024. */

@@ -55,6 +55,25 @@ it('has nothing to tell of leaves where there are none, nor of drift where there
   expect((await failureOf(codes.health())).code).toBe('SCANNERY_CLOSED');
 });
 
+it('a large index rebalances itself earlier if what is added does not suit it', async () => {
+  const count = 12_000;
+  const { vectors } = clustered(count, dimensions, 6);
+  await using index = await Index.build({ vectors }, options);
+  const add = async (from: number, some: Float32Array): Promise<void> => {
+    await index.upsert({ ids: Array.from({ length: some.length / dimensions }, (_, i) => from + i), vectors: some });
+  };
+  // As much of what is there already changes nothing.
+  await add(count, vectors.subarray(0, 2000 * dimensions));
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  expect((await index.health()).added).toBe(2000);
+  await add(
+    2 * count,
+    new Random(1).normals(2500, dimensions).map((x, i) => 0.3 * x + (i % dimensions === 0 ? 9 : -6)),
+  );
+  await expect.poll(async () => (await index.health()).added, { timeout: 20_000 }).toBe(0);
+  expect(index.size).toBe(count + 4500);
+});
+
 it('a large index rebalances itself when enough has changed, and not before, and not if told so', async () => {
   const count = 12_000;
   const { vectors } = clustered(count, dimensions, 6);
