@@ -52,7 +52,7 @@ export class Crowd {
         const some = { count: 1, row: () => source.row(i) };
         for (let latest = found; ; ) {
           const picked = this.#pick(found, k, full);
-          // What the latest round did not find comes behind what it found.
+          // A round that found less than it was asked for has found all there is.
           if (picked.length === k || latest.ids.length < request.k || this.#attribute === undefined) {
             return taken(found, picked);
           }
@@ -63,7 +63,7 @@ export class Crowd {
           ] as const;
           const rest = search.filters.of([...steps, { operation: OPERATION_AND }]);
           [latest] = (await search.find(some, request, rest)) as [FoundRows];
-          found = joined(found, latest);
+          found = joined(found, latest, this.#data.metric === 'squared_l2' ? 1 : -1);
         }
       }),
     );
@@ -101,14 +101,21 @@ function taken(found: FoundRows, picked: readonly number[]): FoundRows {
   };
 }
 
-/** What two rounds found, of which the later one found nothing that is better than all of the earlier. */
-function joined(earlier: FoundRows, later: FoundRows): FoundRows {
+/**
+ * What two rounds found, best first (lowest first with a sign of 1): the later one had less to look through and may have searched it
+ * more thoroughly, so some of it may be better.
+ */
+function joined(earlier: FoundRows, later: FoundRows, sign: 1 | -1): FoundRows {
   const seen = new Set(earlier.rows);
-  const fresh = [...later.rows!.keys()].filter((i) => !seen.has(later.rows![i]!));
+  const all = [earlier, later].flatMap(({ ids, scores, rows }, round) =>
+    ids.map((id, i) => ({ id, score: scores[i]!, row: rows![i]!, round })),
+  );
+  const fresh = all.filter(({ row, round }) => round === 0 || !seen.has(row));
+  fresh.sort((a, b) => sign * (a.score - b.score) || a.row - b.row);
   return {
     ...earlier,
-    ids: [...earlier.ids, ...fresh.map((i) => later.ids[i]!)],
-    scores: Float32Array.from([...earlier.scores, ...fresh.map((i) => later.scores[i]!)]),
-    rows: Uint32Array.from([...earlier.rows!, ...fresh.map((i) => later.rows![i]!)]),
+    ids: fresh.map(({ id }) => id),
+    scores: Float32Array.from(fresh, ({ score }) => score),
+    rows: Uint32Array.from(fresh, ({ row }) => row),
   };
 }
