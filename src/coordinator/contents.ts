@@ -10,7 +10,7 @@ import { Filters } from './filters.ts';
 import { checkId } from './id-column.ts';
 import { IdLookup } from './id-lookup.ts';
 import { isVector } from './inputs.ts';
-import type { Place } from './rows.ts';
+import type { Place, Snapshot } from './rows.ts';
 import type { Serving } from './serving.ts';
 import { needsVectors, type VectorReader, vectorReader } from './stored-vectors.ts';
 import type { DeleteResult, Id, StoredVector, UpsertResult } from './types.ts';
@@ -123,20 +123,21 @@ export class Contents {
   }
 
   /**
-   * The rows of the ids that options allow and exclude, as searches that begin in the same turn of the loop see them.
+   * The rows of the ids that options allow and exclude, as searches of the snapshot see them, which comes with them.
    *
    * @throws {ScanneryError} SCANNERY_INVALID_ID with the place in the list
    */
-  async rowLists({ allowIds, excludeIds }: Readonly<SearchOptions>): Promise<RowLists> {
-    if (allowIds === undefined && excludeIds === undefined) return {};
-    const lookup = await this.#lookUp();
+  async rowLists({ allowIds, excludeIds }: Readonly<SearchOptions>): Promise<RowLists & { snapshot: Snapshot }> {
     const { rows } = this.#data;
+    if (allowIds === undefined && excludeIds === undefined) return { snapshot: rows.snapshot };
+    const lookup = await this.#lookUp();
     for (let tries = 1; ; tries++) {
-      const { epoch, rows: count } = rows.snapshot;
-      const patient = tries < LIST_TRIES;
-      const allowed = await rowsOf(allowIds, 'allowed id', lookup, patient);
-      const excluded = await rowsOf(excludeIds, 'excluded id', lookup, patient);
-      if (!patient || (rows.snapshot.epoch === epoch && rows.snapshot.rows === count)) return { allowed, excluded };
+      const { snapshot } = rows;
+      const allowed = new ListedRows(allowIds, 'allowed id', lookup);
+      const excluded = new ListedRows(excludeIds, 'excluded id', lookup);
+      if (tries === LIST_TRIES) return { allowed: allowed.findAtOnce(), excluded: excluded.findAtOnce(), snapshot };
+      const lists = { allowed: await allowed.find(), excluded: await excluded.find() };
+      if (rows.snapshot.epoch === snapshot.epoch && rows.snapshot.rows === snapshot.rows) return { ...lists, snapshot };
     }
   }
 
@@ -166,22 +167,38 @@ export class Contents {
   }
 }
 
-/** The rows of ids, ascending; of ids that the index does not have there are none. */
-async function rowsOf(
-  ids: ArrayLike<unknown> | undefined,
-  noun: string,
-  lookup: IdLookup,
-  patient: boolean,
-): Promise<Uint32Array | undefined> {
-  if (ids === undefined) return undefined;
-  const found = new Set<number>();
-  const add = (i: number): void => {
-    const id = ids[i];
-    checkId(id, i, noun);
-    const place = lookup.find(id);
-    if (place !== undefined) found.add(place.row);
-  };
-  if (patient) await eachSlice(ids.length, add);
-  else for (let i = 0; i < ids.length; i++) add(i);
-  return Uint32Array.from(found).sort();
+/** Finds the rows of ids, ascending; of ids that the index does not have there are none. */
+class ListedRows {
+  readonly #ids: ArrayLike<unknown> | undefined;
+  readonly #noun: string;
+  readonly #lookup: IdLookup;
+  readonly #found = new Set<number>();
+
+  constructor(ids: ArrayLike<unknown> | undefined, noun: string, lookup: IdLookup) {
+    this.#ids = ids;
+    this.#noun = noun;
+    this.#lookup = lookup;
+  }
+
+  async find(): Promise<Uint32Array | undefined> {
+    await eachSlice(this.#ids?.length ?? 0, (i) => this.#add(i));
+    return this.#rows();
+  }
+
+  /** In one turn of the event loop, between whose steps no write can come. */
+  findAtOnce(): Uint32Array | undefined {
+    for (let i = 0; i < (this.#ids?.length ?? 0); i++) this.#add(i);
+    return this.#rows();
+  }
+
+  #add(i: number): void {
+    const id = this.#ids![i];
+    checkId(id, i, this.#noun);
+    const place = this.#lookup.find(id);
+    if (place !== undefined) this.#found.add(place.row);
+  }
+
+  #rows(): Uint32Array | undefined {
+    return this.#ids && Uint32Array.from(this.#found).sort();
+  }
 }

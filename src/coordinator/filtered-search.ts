@@ -38,11 +38,12 @@ export async function searchFiltered(
   explain: boolean,
 ): Promise<SearchResult[]> {
   const { contents, data } = index;
+  const { snapshot, ...lists } = await contents.rowLists(options);
+  // Only now, for while lists were looked up there may have been writes, with values that were not known before. What is written
+  // since is not in the snapshot, so it does no harm that its values are known.
   const compiled = contents.filters.compile(options.filter ?? {});
   const crowd = options.crowding && new Crowd(data, options.crowding);
-  const lists = await contents.rowLists(options);
-  // Of what was looked up until here, and what is looked at from here on, nothing changes in between.
-  const wanted = { ...chooseRequest(data, options), explain };
+  const wanted = { ...chooseRequest(data, options), snapshot, explain };
   if (crowd === undefined) return findAll(index, source, wanted, compiled, lists, options.signal);
   const find = (some: QuerySource, request: Request, filter: CompiledFilter): Promise<FoundRows[]> =>
     findAll(index, some, request, filter, lists, options.signal);
