@@ -63,7 +63,7 @@ export class Load {
     await Promise.all([
       ...Array.from({ length: concurrency }, lane),
       this.#every(Math.min(15_000, duration / 8), () => this.#tally.call('save', () => this.#index.save())),
-      this.#every(Math.min(40_000, duration / 5), () => this.#rebalance()),
+      this.#every(Math.min(30_000, Math.max(500, duration / 20)), () => this.#rebalance()),
     ]);
   }
 

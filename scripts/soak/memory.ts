@@ -15,10 +15,10 @@ export interface Growth {
   readonly windows: number;
 }
 
-const WINDOWS = 10;
+const WINDOWS = 8;
 const LEAST_WINDOWS = 5;
-/** A rebalance, during which memory is taken twice, should be over within it. */
-const LEAST_SECONDS = 12;
+/** A rebalance, during which memory is taken twice, begins and ends within it. */
+const LEAST_SECONDS = 15;
 
 /**
  * How much memory grew, by the least of each window: what a rebalance takes for a while, or what waits to be collected, does not
