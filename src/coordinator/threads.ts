@@ -171,15 +171,24 @@ export function aborted(signal: AbortSignal): ScanneryError {
   return new ScanneryError('SCANNERY_ABORTED', 'the call was aborted', { cause: signal.reason });
 }
 
-/** This process's own options, without those that say what program it runs: a worker is given that otherwise. */
-export function inheritedArguments(given: readonly string[] = process.execArgv): string[] {
+/** Options that say how modules are found, with the values that may follow as a word of their own. */
+const MODULE_OPTION = /^(--import|--require|-r|--loader|--experimental-loader|--conditions|-C)(=.*)?$/;
+const PLAIN_OPTION = /^--(no-warnings|enable-source-maps|preserve-symlinks|experimental-strip-types)$/;
+
+/**
+ * The options of a worker: undefined, for those of this process, which it then takes from it. But not those that say what program the
+ * process runs, as a worker is given that otherwise; where there are any it gets only what its own modules may need: options of the
+ * whole process and of V8 are refused for a thread, though inherited they do no harm.
+ */
+export function inheritedArguments(given: readonly string[] = process.execArgv): string[] | undefined {
+  if (!given.some((option) => /^(--input-type|-[epi]$|-pe$|--eval|--print|--interactive$)/.test(option)))
+    return undefined;
   const kept: string[] = [];
   for (let i = 0; i < given.length; i++) {
     const option = given[i]!;
-    // `-e` and its like have the program behind them, unless it is one word with it.
-    if (/^(-[ep]|-pe|--eval|--print)$/.test(option)) i++;
-    else if (!/^(--input-type|--eval=|--print=|-i$|--interactive$)/.test(option)) kept.push(option);
-    else if (option === '--input-type') i++;
+    const [, , value] = MODULE_OPTION.exec(option) ?? [];
+    if (PLAIN_OPTION.test(option) || value !== undefined) kept.push(option);
+    else if (MODULE_OPTION.test(option) && i + 1 < given.length) kept.push(option, given[++i]!);
   }
   return kept;
 }
