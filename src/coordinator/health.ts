@@ -8,7 +8,7 @@ import {
   SEGMENT_COUNT,
   SEGMENT_NEXT,
 } from '../protocol/shard-layout.ts';
-import { leafHeadWord } from '../shard/stored-leaves.ts';
+import { lanesInHead, leafHeadWord } from '../shard/stored-leaves.ts';
 import { Views } from '../shard/views.ts';
 import type { IndexData } from './build.ts';
 import type { Place } from './rows.ts';
@@ -20,6 +20,10 @@ const LEAVES_PER_TURN = 512;
 /** Vectors of the build, and vectors added since, whose distances to their centroids are compared. */
 const SAMPLED = 200;
 const SEED = 1;
+/** What was added is unlike the rest if its vectors lie so much further from their centroids, by their squared distance, ... */
+const DRIFTED = 1.25;
+/** ... and crowds into few leaves if the imbalance becomes so much larger. */
+const UNEVEN = 1.5;
 
 /** The part of the vectors that came or went since the build: those added or those deleted, whichever are more. */
 export function changedPart({ rows, built }: IndexData): number {
@@ -29,9 +33,7 @@ export function changedPart({ rows, built }: IndexData): number {
 /** How far an index has come from what a build would make of its vectors. */
 export async function healthOf(data: IndexData): Promise<IndexHealth> {
   const { rows, built } = data;
-  const sizes = await leafSizes(data);
-  const lanes = sizes.reduce((sum, size) => sum + size, 0);
-  const squares = sizes.reduce((sum, size) => sum + size * size, 0);
+  const { sizes } = await leafSizes(data);
   return {
     size: rows.live,
     added: rows.count - built,
@@ -43,31 +45,46 @@ export async function healthOf(data: IndexData): Promise<IndexHealth> {
       smallest: sizes[0] ?? 0,
       median: sizes[sizes.length >>> 1] ?? 0,
       largest: sizes.at(-1) ?? 0,
-      imbalance: lanes === 0 ? 1 : (squares * sizes.length) / (lanes * lanes),
+      imbalance: imbalanceOf(sizes),
     },
     drift: await driftOf(data),
   };
 }
 
-/** Lanes of each leaf in all memories, deleted vectors' ones included; ascending. */
-async function leafSizes({ shards, numLeaves }: IndexData): Promise<number[]> {
+/** Whether what was added since the build makes the tree unfit: its vectors are far from all centroids, or crowd into some leaves. */
+export async function isUnfit(data: IndexData): Promise<boolean> {
+  const { sizes, built } = await leafSizes(data);
+  return imbalanceOf(sizes) >= UNEVEN * imbalanceOf(built) || (await driftOf(data)) >= DRIFTED;
+}
+
+function imbalanceOf(sizes: readonly number[]): number {
+  const lanes = sizes.reduce((sum, size) => sum + size, 0);
+  const squares = sizes.reduce((sum, size) => sum + size * size, 0);
+  return lanes === 0 ? 1 : (squares * sizes.length) / (lanes * lanes);
+}
+
+/** Lanes of each leaf in all memories, deleted vectors' ones included, and those about as the build left them; ascending. */
+async function leafSizes({ shards, numLeaves }: IndexData): Promise<{ sizes: number[]; built: number[] }> {
   const memories = shards.map((memory) => new Views(memory));
   const sizes = new Array<number>(numLeaves).fill(0);
+  const built = new Array<number>(numLeaves).fill(0);
   for (let leaf = 0; leaf < numLeaves; leaf++) {
     if (leaf % LEAVES_PER_TURN === LEAVES_PER_TURN - 1) await nextTurn();
     for (const views of memories) {
       const { u32, i32 } = views.refresh();
+      built[leaf]! += lanesInHead(views, leaf);
       for (let segment = u32[leafHeadWord(views, leaf)]!; segment !== 0; ) {
         sizes[leaf]! += Atomics.load(i32, (segment + SEGMENT_COUNT) >>> 2);
         segment = Atomics.load(i32, (segment + SEGMENT_NEXT) >>> 2) >>> 0;
       }
     }
   }
-  return sizes.sort((a, b) => a - b);
+  const ascending = (a: number, b: number): number => a - b;
+  return { sizes: sizes.sort(ascending), built: built.sort(ascending) };
 }
 
 /** Mean squared distance to the nearest centroid of vectors added since the build, in those of the build; 1 where none can tell. */
-export async function driftOf(data: IndexData): Promise<number> {
+async function driftOf(data: IndexData): Promise<number> {
   const { rows, built, config, numLeaves } = data;
   if (config.tree === false || config.reordering === false || numLeaves < 2) return 1;
   const random = new Random(SEED);

@@ -5,7 +5,7 @@ import { applyChange } from './apply.ts';
 import type { Change } from './changes.ts';
 import type { Companion } from './companion.ts';
 import type { Follower } from './follower.ts';
-import { changedPart, driftOf } from './health.ts';
+import { changedPart, isUnfit } from './health.ts';
 import type { Parts } from './parts.ts';
 import { rebuild } from './rebuild.ts';
 import { saveIndex } from './save.ts';
@@ -27,10 +27,8 @@ export interface LiveOptions extends Keeping {
   readonly rebalanceAt?: number | false | undefined;
 }
 
-/** So many times on the way to a rebalancing is looked whether what was added suits the tree, ... */
+/** Parts of the way to a rebalancing after which is looked whether what was added suits the tree. */
 const LOOK_EVERY = 1 / 5;
-/** ... which it does not if its vectors lie so much further from their centroids. */
-const DRIFTED = 1.25;
 /** Smaller indexes do not rebalance themselves: nothing is slow in them. */
 const LEAST_REBALANCED = 10_000;
 
@@ -204,7 +202,7 @@ export class Live {
     else if (changed >= this.#lookedAt + LOOK_EVERY * this.#rebalanceAt) {
       this.#lookedAt = changed;
       void this.use(async () => {
-        if ((await driftOf(data)) >= DRIFTED && this.#parts?.data.rows === data.rows) void this.#rebalanceUnasked();
+        if ((await isUnfit(data)) && this.#parts?.data.rows === data.rows) void this.#rebalanceUnasked();
       }).catch(() => {});
     }
   }

@@ -91,7 +91,8 @@ export interface BuildOptions {
   seed?: number | undefined;
   /**
    * The part of the vectors, added or deleted since the build, at which an index of 10,000 vectors or more rebalances itself in the
-   * background (see `rebalance`), above 0; before that if what was added is unlike the rest (`drift` of `health`). false: never.
+   * background (see `rebalance`), above 0; before that if what was added is unlike the rest or crowds into few leaves (`drift`
+   * and `imbalance` of `health`). false: never.
    * Default 0.5.
    */
   rebalanceAt?: number | false | undefined;

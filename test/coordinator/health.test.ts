@@ -74,6 +74,20 @@ it('a large index rebalances itself earlier if what is added does not suit it', 
   expect(index.size).toBe(count + 4500);
 });
 
+it('a large index rebalances itself earlier if what is added crowds into one leaf', async () => {
+  const count = 12_000;
+  const { vectors } = clustered(count, dimensions, 6);
+  await using index = await Index.build({ vectors }, { ...options, tree: { ...options.tree, numLeaves: 60 } });
+  const before = await index.health();
+  // As near to its centroid as others are to theirs, hence no drift.
+  const [noise, one] = [new Random(1).normals(4000, dimensions), vectors.subarray(0, dimensions)];
+  const crowd = noise.map((x, i) => one[i % dimensions]! + 0.35 * x);
+  await index.upsert({ ids: Array.from({ length: 4000 }, (_, i) => count + i), vectors: crowd });
+  await expect.poll(async () => (await index.health()).added, { timeout: 20_000 }).toBe(0);
+  expect((await index.health()).leaves.imbalance).toBeLessThan(1.5 * before.leaves.imbalance);
+  expect(index.size).toBe(count + 4000);
+});
+
 it('a large index rebalances itself when enough has changed, and not before, and not if told so', async () => {
   const count = 12_000;
   const { vectors } = clustered(count, dimensions, 6);
