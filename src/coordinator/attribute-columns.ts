@@ -23,9 +23,8 @@ export class AttributeColumns {
     this.#shift = rows.views.u32[(RESERVED_BYTES + SHARD_CHUNK_SHIFT) >>> 2]!;
   }
 
-  /** Makes room for the values of a vector. */
+  /** Makes room for the values of a vector, which has some. */
   async reserve(local: number, cells: readonly Cell[]): Promise<void> {
-    if (cells.length === 0) return;
     if (this.#rows.views.u32[COLUMNS] === 0) {
       const columns = await this.#rows.keep(MAX_COLUMNS * 4);
       Atomics.store(this.#rows.views.i32, COLUMNS, columns | 0);

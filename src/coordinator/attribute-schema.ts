@@ -3,7 +3,7 @@ import { damaged } from '../protocol/file-format.ts';
 import type { Attributes, AttributeValue } from '../protocol/filter.ts';
 import { pack, unpack } from '../protocol/packing.ts';
 import { MAX_COLUMNS } from '../protocol/shard-layout.ts';
-import { type AttributeKind, badAttribute, CodedValues, readValue } from './attribute-values.ts';
+import { type AttributeKind, badAttribute, CodedValues, kindOf, readValue } from './attribute-values.ts';
 
 /** Values that are packed between two turns of the event loop. */
 const SLICE = 4096;
@@ -130,23 +130,20 @@ export class AttributeChecker {
     }
     const checked: [string, AttributeValue][] = [];
     for (const [name, given] of Object.entries(attributes as Attributes)) {
-      const read = readValue(given, row, name);
-      if (read === null) continue;
-      const kind = this.#schema.get(name)?.kind ?? this.#added.get(name);
-      if (kind === undefined) {
+      const value = readValue(given, row, name);
+      if (value === null) continue;
+      const kind = kindOf(value);
+      const before = this.#schema.get(name)?.kind ?? this.#added.get(name);
+      if (before === undefined) {
         if (this.#schema.size + this.#added.size === MAX_COLUMNS) {
           throw badAttribute(row, name, given, `is one more than the ${MAX_COLUMNS} that an index can have`);
         }
-        this.#added.set(name, read.kind);
-      } else if (kind !== read.kind) {
-        throw badAttribute(row, name, given, `is a ${read.kind} here and a ${kind} in other rows`);
+        this.#added.set(name, kind);
+      } else if (kind !== before) {
+        throw badAttribute(row, name, given, `is a ${kind} here and a ${before} in other rows`);
       }
-      checked.push([name, read.value]);
+      checked.push([name, value]);
     }
     return Object.fromEntries(checked);
   }
-}
-
-function kindOf(value: AttributeValue): AttributeKind {
-  return typeof value === 'number' ? 'number' : typeof value === 'boolean' ? 'boolean' : 'token';
 }

@@ -56,21 +56,21 @@ export class CodedValues {
   }
 }
 
-/** A value as it is kept, and of which kind it is; null for none. */
-export function readValue(
-  value: unknown,
-  row: number,
-  name: string,
-): { kind: AttributeKind; value: AttributeValue } | null {
+export function kindOf(value: AttributeValue): AttributeKind {
+  return typeof value === 'number' ? 'number' : typeof value === 'boolean' ? 'boolean' : 'token';
+}
+
+/** A value as it is kept; null for none. */
+export function readValue(value: unknown, row: number, name: string): AttributeValue | null {
   if (value === undefined || value === null) return null;
-  if (typeof value === 'boolean') return { kind: 'boolean', value };
+  if (typeof value === 'boolean') return value;
   if (typeof value === 'number') {
-    if (Number.isFinite(value)) return { kind: 'number', value };
+    if (Number.isFinite(value)) return value;
   } else if (typeof value === 'string') {
-    if (value.isWellFormed()) return { kind: 'token', value };
+    if (value.isWellFormed()) return value;
   } else if (Array.isArray(value) && value.every((token) => typeof token === 'string' && token.isWellFormed())) {
     const tokens = [...new Set(value as string[])].sort();
-    return tokens.length === 0 ? null : { kind: 'token', value: tokens };
+    return tokens.length === 0 ? null : tokens;
   }
   const what = Array.isArray(value) ? 'an array with what is no string' : show(value);
   throw badAttribute(

@@ -39,12 +39,8 @@ export class Crowd {
   async search(source: QuerySource, wanted: Request, search: CrowdSearch): Promise<FoundRows[]> {
     const { k } = wanted;
     // All that is rescored anyway; exact searches give what they are asked for.
-    const request = {
-      ...wanted,
-      k: Math.max(wanted.limit, 2 * k),
-      limit: Math.max(wanted.limit, 2 * k),
-      wantsRows: true,
-    };
+    const most = Math.max(wanted.limit, 2 * k);
+    const request = { ...wanted, k: most, limit: most, wantsRows: true };
     const first = await search.find(source, request, search.filter);
     return Promise.all(
       first.map(async (found, i) => {

@@ -2,7 +2,7 @@ import { type FileHandle, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { encodeHeader } from '../protocol/file-format.ts';
 import type { Durability } from '../protocol/live-options.ts';
-import { encodeFrame } from '../protocol/log-format.ts';
+import { encodeFrame, frameChecksum } from '../protocol/log-format.ts';
 import { pack } from '../protocol/packing.ts';
 import { type Change, type ChangePiece, piecesOf } from './changes.ts';
 import { wrap, writeAll } from './files.ts';
@@ -118,7 +118,7 @@ export class LogWriter {
       try {
         await make(async (piece) => {
           const frame = encodeFrame(pack(piece), before.offset, previous);
-          previous = frame.readUInt32LE(24);
+          previous = frameChecksum(frame);
           number = piece.number + 1;
           start = offset;
           offset += frame.length;

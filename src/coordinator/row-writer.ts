@@ -82,7 +82,7 @@ export class RowWriter {
     for (const leaf of leaves) if (!lanesOf!.hasRoom(leaf)) await lanesOf!.reserve(leaf);
     const columns = this.#attributes.memories[m]!;
     const cells = attributes === undefined ? [] : this.#attributes.schema.cellsOf(attributes);
-    await columns.reserve(memory.count, cells);
+    if (cells.length > 0) await columns.reserve(memory.count, cells);
     // From here on nothing fails.
     columns.write(memory.count, cells, this.#attributes.schema.all);
     const { rowBytes, codeBytes } = this.form;

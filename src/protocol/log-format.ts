@@ -43,6 +43,9 @@ export function encodeFrame(payload: Uint8Array, acknowledged: number, previous:
   return frame;
 }
 
+/** The checksum of a frame's header, which the next frame names. */
+export const frameChecksum = (frame: Buffer): number => frame.readUInt32LE(24);
+
 /** The header of a frame that starts at `at`, or null if there is none that is whole. */
 export function decodeFrameHeader(bytes: Buffer, at: number): FrameHeader | null {
   if (at + FRAME_HEADER_BYTES > bytes.length || bytes.readUInt32LE(at) !== FRAME_MAGIC) return null;

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { matches } from '../../scripts/soak/matching.ts';
 import { type Attributes, type BuildOptions, type Filter, Index, type SearchOptions } from '../../src/index.ts';
 import { failureOf } from '../support/failures.ts';
 import { Random } from '../support/random.ts';
@@ -30,27 +31,6 @@ const attributes = Array.from({ length: size }, (_, i): Attributes | null => {
 });
 const nameOf = (row: number): string => `id ${row}`;
 const ids = Array.from({ length: size }, (_, i) => nameOf(i));
-
-/** What the documentation says of filters, in plain words. */
-function matches(of: Attributes | null, filter: Filter): boolean {
-  const has = (name: string, wanted: readonly unknown[]): boolean => {
-    const value = of?.[name] ?? [];
-    return (Array.isArray(value) ? value : [value]).some((one) => wanted.includes(one));
-  };
-  const { allow = {}, deny = {}, range = {}, and = [], or, not } = filter;
-  return (
-    Object.entries(allow).every(([name, values]) => has(name, values)) &&
-    !Object.entries(deny).some(([name, values]) => has(name, values)) &&
-    Object.entries(range).every(([name, { gt, gte, lt, lte }]) => {
-      const value = of?.[name];
-      if (typeof value !== 'number') return false;
-      return !(value <= gt! || value < gte! || value >= lt! || value > lte!);
-    }) &&
-    and.every((one) => matches(of, one)) &&
-    (or === undefined || or.some((one) => matches(of, one))) &&
-    (not === undefined || !matches(of, not))
-  );
-}
 
 const price = fc.integer({ min: -4, max: 104 }).map((n) => n / 4);
 const values = fc.record(
@@ -112,9 +92,9 @@ describe.each(Object.keys(BUILDS))('an index with %s', (name) => {
     let some = 0;
     await fc.assert(
       fc.asyncProperty(filterOf(2), fc.constantFrom(1, 4, 20), async (filter, numLeavesToSearch) => {
-        const count = all.filter((row) => matches(attributes[row]!, filter)).length;
+        const count = all.filter((row) => matches(attributes[row] ?? {}, filter)).length;
         if (count > 0 && count < size) some++;
-        await check({ filter, numLeavesToSearch }, (row) => matches(attributes[row]!, filter));
+        await check({ filter, numLeavesToSearch }, (row) => matches(attributes[row] ?? {}, filter));
       }),
       { numRuns: RUNS, seed: 11, endOnFailure: true },
     );
@@ -129,7 +109,7 @@ describe.each(Object.keys(BUILDS))('an index with %s', (name) => {
       {},
     ];
     for (const filter of filters) {
-      await check({ filter }, (row) => matches(attributes[row]!, filter));
+      await check({ filter }, (row) => matches(attributes[row] ?? {}, filter));
     }
   });
 
@@ -138,7 +118,7 @@ describe.each(Object.keys(BUILDS))('an index with %s', (name) => {
     for (const bound of [...bounds, ...bounds]) {
       for (const name of ['gt', 'gte', 'lt', 'lte'] as const) {
         const filter = { range: { price: { [name]: bound } } };
-        await check({ filter }, (row) => matches(attributes[row]!, filter));
+        await check({ filter }, (row) => matches(attributes[row] ?? {}, filter));
       }
     }
   });
@@ -147,7 +127,7 @@ describe.each(Object.keys(BUILDS))('an index with %s', (name) => {
     const best = rank('dot_product', all).slice(0, 30).map(nameOf);
     const allowed = ids.filter((_, row) => row % 7 === 3);
     const filter = { deny: { color: ['red'] } };
-    const isMatch = (row: number): boolean => matches(attributes[row]!, filter);
+    const isMatch = (row: number): boolean => matches(attributes[row] ?? {}, filter);
     await check({ excludeIds: [...best, 'nobody', best[0]!] }, (row) => !best.includes(nameOf(row)));
     await check({ allowIds: [...allowed, 'nobody'] }, (row) => row % 7 === 3);
     await check({ allowIds: [] }, () => false);
@@ -167,7 +147,7 @@ describe.each(Object.keys(BUILDS))('an index with %s', (name) => {
       for (const filter of [undefined, { range: { price: { gte: 5 } } }]) {
         const counts = new Map<string, number>();
         const expected = rank('dot_product', all).filter((row) => {
-          if (filter !== undefined && !matches(attributes[row]!, filter)) return false;
+          if (filter !== undefined && !matches(attributes[row] ?? {}, filter)) return false;
           const value = attributes[row]?.[attribute] ?? [];
           const key = JSON.stringify(Array.isArray(value) ? [...value].sort() : value);
           counts.set(key, (counts.get(key) ?? 0) + 1);
@@ -188,7 +168,7 @@ describe.each(Object.keys(BUILDS))('an index with %s', (name) => {
   it('says how a filter was applied', async () => {
     const filter = { allow: { color: ['red'] } };
     const told = await index.explain(query, { k, filter, numLeavesToSearch: 2 });
-    const count = all.filter((row) => matches(attributes[row]!, filter)).length;
+    const count = all.filter((row) => matches(attributes[row] ?? {}, filter)).length;
     expect(told.filter!.estimatedMatches).toBeGreaterThan(count / 2);
     expect(told.filter!.estimatedMatches).toBeLessThan(count * 2);
     expect(told.filter!.strategy).toBe(name === 'exact' ? 'matches only' : 'masked scan');
@@ -211,7 +191,7 @@ describe.each(Object.keys(BUILDS))('an index with %s', (name) => {
     );
     for (const [i, { ids: some }] of found.entries()) {
       const inRange = (row: number): boolean =>
-        matches(attributes[row]!, { range: { price: { gte: i / 2, lt: i / 2 + 5 } } });
+        matches(attributes[row] ?? {}, { range: { price: { gte: i / 2, lt: i / 2 + 5 } } });
       expect(some).toHaveLength(Math.min(k, all.filter(inRange).length));
       expect(some.every((id) => inRange(ids.indexOf(id as string)))).toBe(true);
     }
