@@ -39,4 +39,20 @@ export interface StreamTask extends Phase {
   /** Pointer: one piece of scratch per worker: STATE_BYTES, aligned, then u64 [2 x capacity + BUFFER_SLACK]. */
   readonly scratch: number;
   readonly scratchBytes: number;
+  /** What queries want none of; null if they want all. */
+  readonly excluded: StreamExclusions | null;
+}
+
+/** Pointers to lists of excluded candidates. A group is the candidates of one identifier that some query excludes. */
+export interface StreamExclusions {
+  /** u32 [numQueries + 1]: query q excludes `groups` [starts[q], starts[q + 1]). */
+  readonly starts: number;
+  readonly groups: number;
+  /** u32 per group: its last candidate in the shard, as local + 1; 0 if it has none. */
+  readonly heads: number;
+  /** u32 per candidate of the shard: the one before it in its group, as local + 1; 0 if there is none. */
+  readonly previous: number;
+  /** Where each worker's bits per candidate and query of a chunk begin in its scratch, and their bytes per query. */
+  readonly passing: number;
+  readonly passingBytes: number;
 }

@@ -24,10 +24,16 @@ export function streamQueries(task: StreamTask): void {
   eachChunk(task, (chunk) => {
     const from = chunk * task.queriesPerChunk;
     const to = Math.min(numQueries, from + task.queriesPerChunk);
-    for (let query = from; query < to; query++) u32[stateOf(task, query) + STREAM_FRESH] = 0;
+    for (let query = from; query < to; query++) {
+      u32[stateOf(task, query) + STREAM_FRESH] = 0;
+      exclude(task, u32, passingOf(task, scratch, query - from), query);
+    }
     for (let first = 0; first < count; first += perTile) {
       const rows = Math.min(perTile, count - first);
-      for (let query = from; query < to; query++) scanTile(task, kernels, u32, scratch, query, first, rows);
+      for (let query = from; query < to; query++) {
+        u32[(scratch + STATE_FILTER) >>> 2] = excludes(task, u32, query) ? passingOf(task, scratch, query - from) : 0;
+        scanTile(task, kernels, u32, scratch, query, first, rows);
+      }
     }
     if (!task.sort) return;
     for (let query = from; query < to; query++) {
@@ -39,6 +45,30 @@ export function streamQueries(task: StreamTask): void {
 /** First word of a query's state. */
 const stateOf = (task: StreamTask, query: number): number => (task.states >>> 2) + query * STREAM_WORDS;
 const keysOf = (task: StreamTask, query: number): number => task.keys + query * task.capacity * 8;
+/** Pointer to the bits of the candidates that the i-th query of a chunk does not exclude. */
+const passingOf = ({ excluded }: StreamTask, scratch: number, i: number): number =>
+  excluded === null ? 0 : scratch + excluded.passing + i * excluded.passingBytes;
+
+function excludes({ excluded }: StreamTask, u32: Uint32Array, query: number): boolean {
+  if (excluded === null) return false;
+  const starts = (excluded.starts >>> 2) + query;
+  return u32[starts] !== u32[starts + 1];
+}
+
+/** Sets the bits of all candidates but those that a query excludes. */
+function exclude(task: StreamTask, u32: Uint32Array, passing: number, query: number): void {
+  const { excluded, count } = task;
+  if (excluded === null || !excludes(task, u32, query)) return;
+  const bits = passing >>> 2;
+  const [starts, groups] = [(excluded.starts >>> 2) + query, excluded.groups >>> 2];
+  const [heads, previous] = [excluded.heads >>> 2, excluded.previous >>> 2];
+  u32.fill(0xffffffff, bits, bits + Math.ceil(count / 32));
+  for (let i = u32[starts]!; i < u32[starts + 1]!; i++) {
+    for (let next = u32[heads + u32[groups + i]!]!; next !== 0; next = u32[previous + next - 1]!) {
+      u32[bits + ((next - 1) >>> 5)]! &= ~(1 << ((next - 1) & 31));
+    }
+  }
+}
 
 function scanTile(
   task: StreamTask,
@@ -57,7 +87,6 @@ function scanTile(
   u32[floor] = 0xffffffff;
   u32[floor + 1] = u32[state + STREAM_FLOOR]!;
   u32[(scratch + STATE_DEATHS) >>> 2] = 0; // there may be a row of an earlier pass
-  u32[(scratch + STATE_FILTER) >>> 2] = 0;
   u32[(scratch + STATE_BOUND) >>> 2] = first + rows;
   const embedding = task.queries + query * task.stride * 4;
   const fresh = kernels.scanVectors(shard, embedding, first, rows, limit, found, 0, scratch);

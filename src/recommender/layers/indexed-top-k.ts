@@ -1,5 +1,5 @@
 import { rowSource } from '../../coordinator/inputs.ts';
-import type { Id, VectorChunk, VectorsInput } from '../../coordinator/types.ts';
+import type { Id, SearchResult, VectorChunk, VectorsInput } from '../../coordinator/types.ts';
 import { Index } from '../../coordinator/vector-index.ts';
 import { invalid } from '../../protocol/check.ts';
 import { ScanneryError } from '../../protocol/errors.ts';
@@ -11,7 +11,7 @@ import { BatchReader, type CandidateDataset, type CheckedBatch } from './candida
 import type { Exclusions } from './exclusions.ts';
 import { IdentifierRows } from './identifier-rows.ts';
 import { type Identifiers, IdentifiersBuilder, type IdentifiersInput } from './identifiers.ts';
-import { countQueries, type Embedded, nothingFound, type Retrieved, type TopKResult } from './retrieved.ts';
+import { countQueries, type Embedded, nothingFound, type Retrieved } from './retrieved.ts';
 import { type CallOptions, TopK, type TopKOptions } from './top-k.ts';
 
 /** What a layer serves from. */
@@ -104,12 +104,25 @@ export abstract class IndexedTopK<
     return this.#replace(async () => ({ index, identifiers }));
   }
 
-  protected async retrieve(queries: Embedded, options: Readonly<O> & { readonly k: number }): Promise<Retrieved> {
+  protected async retrieve(
+    queries: Embedded,
+    options: Readonly<O> & { readonly k: number },
+    excluded?: Exclusions,
+  ): Promise<Retrieved> {
     const { index, identifiers } = this.#served!;
     const { dimensions } = this;
-    if (dimensions === 0) return nothingFound(queries, dimensions);
-    countQueries(queries, dimensions);
-    const results = await index.searchBatch(queries.embeddings, this.searchOptions(options));
+    if (dimensions === 0) {
+      const nothing = nothingFound(queries, dimensions);
+      excluded?.checkCount(nothing.scores.length);
+      return nothing;
+    }
+    const count = countQueries(queries, dimensions);
+    excluded?.checkCount(count);
+    const searchOptions = this.searchOptions(options);
+    const results =
+      excluded === undefined
+        ? await index.searchBatch(queries.embeddings, searchOptions)
+        : await this.#searchWithout(queries, excluded, searchOptions);
     return {
       scores: results.map((result) => result.scores),
       rows: results.map((result) => result.ids as number[]),
@@ -117,32 +130,25 @@ export abstract class IndexedTopK<
     };
   }
 
-  /** The index passes over what is excluded. */
-  protected override async retrieveWithout(
-    queries: Embedded,
+  /** The index passes over what is excluded, which differs from query to query. */
+  async #searchWithout(
+    { embeddings }: Embedded,
     excluded: Exclusions,
-    options: Readonly<O> & { readonly k: number },
-  ): Promise<TopKResult> {
-    const { served, dimensions } = this;
-    const { index, identifiers } = served;
-    if (dimensions === 0) excluded.checkCount(nothingFound(queries, dimensions).scores.length);
-    else excluded.checkCount(countQueries(queries, dimensions));
-    if (this.size === 0) return super.retrieveWithout(queries, excluded, options);
+    options: SearchOptions,
+  ): Promise<SearchResult[]> {
+    const { index, identifiers } = this.#served!;
     const rowsOf = identifiers === null ? rowItself : await this.#rowsOf(identifiers);
-    const { count, row } = rowSource(queries.embeddings, dimensions, 'queries');
-    const searchOptions = this.searchOptions(options);
-    const results = await Promise.all(
+    const { count, row } = rowSource(embeddings, this.dimensions, 'queries');
+    return Promise.all(
       Array.from({ length: count }, async (_, query) => {
         const excludeIds = Array.from(excluded.of(query), rowsOf).flatMap((rows) => Array.from(rows));
         try {
-          return await index.search(row(query), { ...searchOptions, excludeIds });
+          return await index.search(row(query), { ...options, excludeIds });
         } catch (error) {
           throw ofQuery(error, query);
         }
       }),
     );
-    const ids = results.map(({ ids }) => (identifiers === null ? ids : ids.map((id) => identifiers.at(id as number))));
-    return [results.map(({ scores }) => scores), ids];
   }
 
   /** Made when it is first needed, for the candidates that are served then. */

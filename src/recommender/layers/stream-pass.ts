@@ -10,7 +10,9 @@ import { BUFFER_SLACK, STATE_BYTES } from '../../protocol/shard-layout.ts';
 import { STREAM_FRESH, STREAM_HELD, STREAM_WORDS } from '../../protocol/stream-task.ts';
 import { align } from '../../shard/arena.ts';
 import { type CheckedBatch, candidateAt, copyCandidates } from './candidate-batches.ts';
+import type { Exclusions } from './exclusions.ts';
 import { checkIdentifier } from './identifiers.ts';
+import { PassExclusions } from './stream-exclusions.ts';
 import { type MiniShard, placeMiniShard, type StreamMemory } from './stream-memory.ts';
 
 /** Bytes of queries and of their best candidates in one pass; more queries take more passes. */
@@ -27,6 +29,8 @@ export interface PassOptions {
   readonly memory: StreamMemory;
   readonly threads: Threads;
   readonly signal: AbortSignal | undefined;
+  /** Of all queries of the source; undefined if none excludes anything. */
+  readonly excluded: Exclusions | undefined;
   /** Least number of bytes for queries; for tests. */
   readonly bytes?: number | undefined;
 }
@@ -49,11 +53,14 @@ export class StreamPass {
   readonly #shard: MiniShard;
   readonly #queries: number;
   readonly #states: number;
+  readonly #excluded: PassExclusions | null;
   #count: number;
   #keys = 0;
   #capacity = 0;
   #scratch = 0;
+  /** Bytes of a worker's scratch, those of its state and keys first. */
   #scratchBytes = 0;
+  #keyBytes = 0;
   /** Candidates in the chunk, and those seen before. */
   #held = 0;
   #seen = 0;
@@ -63,7 +70,7 @@ export class StreamPass {
   #pruneAt = 4096;
 
   constructor(source: QuerySource, first: number, options: PassOptions) {
-    const { dimensions, memory, k } = options;
+    const { dimensions, memory, k, excluded } = options;
     this.#options = options;
     this.#stride = paddedDimensions(dimensions);
     this.#count = this.#fitting(source.count - first, Math.min(k, 1024));
@@ -73,6 +80,8 @@ export class StreamPass {
     this.#states = memory.allocate(this.#count * STREAM_WORDS * 4);
     const { f32, u32 } = memory.views;
     u32.fill(0, this.#states >>> 2, (this.#states >>> 2) + this.#count * STREAM_WORDS);
+    this.#excluded =
+      excluded === undefined ? null : new PassExclusions(excluded, first, this.#count, this.#shard, memory);
     const shape = { dimensions, stride: this.#stride, normalise: false };
     for (let i = 0; i < this.#count; i++) {
       const row = source.count === 1 ? undefined : first + i;
@@ -134,8 +143,11 @@ export class StreamPass {
     const rows = (this.#shard.rows >>> 2) + this.#held;
     for (let i = 0; i < count; i++) views.u32[rows + i] = row + i;
     const { identifiers } = batch;
-    if (identifiers === undefined) return;
-    for (let i = 0; i < count; i++) this.#pending.push(checkIdentifier(identifiers[first + i], row + i));
+    for (let i = 0; i < count; i++) {
+      const identifier = identifiers === undefined ? row + i : checkIdentifier(identifiers[first + i], row + i);
+      if (identifiers !== undefined) this.#pending.push(identifier);
+      this.#excluded?.see(identifier, this.#held + i);
+    }
   }
 
   async #flush(sort: boolean): Promise<void> {
@@ -150,11 +162,13 @@ export class StreamPass {
         ...{ memory: memory.memory, shard: this.#shard.header, count: this.#held, stride: this.#stride },
         ...{ numQueries: count, queries: this.#queries, states: this.#states, keys: this.#keys },
         ...{ capacity: this.#capacity, k, limit, sort, scratch: this.#scratch, scratchBytes: this.#scratchBytes },
+        excluded: this.#excluded?.task(this.#keyBytes) ?? null,
       },
       { signal },
     );
     throwIfAborted(signal);
     this.#keepIdentifiers();
+    this.#excluded?.clear();
     this.#seen += this.#held;
     this.#held = 0;
     this.#pending = [];
@@ -175,7 +189,8 @@ export class StreamPass {
     }
     this.#keys = keys;
     this.#capacity = capacity;
-    this.#scratchBytes = align(align(STATE_BYTES) + (2 * capacity + BUFFER_SLACK) * 8);
+    this.#keyBytes = align(align(STATE_BYTES) + (2 * capacity + BUFFER_SLACK) * 8);
+    this.#scratchBytes = this.#keyBytes + align(MAX_QUERIES_PER_CHUNK * (this.#excluded?.passingBytes ?? 0));
     this.#scratch = memory.allocate(this.#scratchBytes * threads.count);
   }
 

@@ -6,6 +6,7 @@ import { ScanneryError } from '../../protocol/errors.ts';
 import { chooseTier, loadKernels } from '../../shard/kernels/load.ts';
 import { isIterable, opened } from '../data/dataset-steps.ts';
 import { BatchReader, type CandidateDataset } from './candidate-batches.ts';
+import type { Exclusions } from './exclusions.ts';
 import { countQueries, type Embedded, nothingFound, type Retrieved } from './retrieved.ts';
 import { StreamMemory } from './stream-memory.ts';
 import { type PassAnswer, StreamPass } from './stream-pass.ts';
@@ -80,9 +81,9 @@ export class Streaming extends TopK {
     return this;
   }
 
-  protected retrieve(queries: Embedded, options: CallRequest): Promise<Retrieved> {
+  protected retrieve(queries: Embedded, options: CallRequest, excluded?: Exclusions): Promise<Retrieved> {
     const dataset = this.#dataset!;
-    const turn = this.#turn.then(() => this.#search(dataset, queries, options));
+    const turn = this.#turn.then(() => this.#search(dataset, queries, options, excluded));
     this.#turn = turn.catch(() => {});
     return turn;
   }
@@ -98,15 +99,24 @@ export class Streaming extends TopK {
     await this.#threads?.destroy();
   }
 
-  async #search(dataset: CandidateDataset, queries: Embedded, options: CallRequest): Promise<Retrieved> {
+  async #search(
+    dataset: CandidateDataset,
+    queries: Embedded,
+    options: CallRequest,
+    excluded: Exclusions | undefined,
+  ): Promise<Retrieved> {
     const scores: Float32Array[] = [];
     const rows: number[][] = [];
     const identifiers: PassAnswer['identifiers'][] = [];
     let total: number;
     try {
       do {
-        const pass = await this.#pass(dataset, queries, scores.length, options);
-        if (pass === null) return nothingFound(queries, this.#options.dimensions ?? 0);
+        const pass = await this.#pass(dataset, queries, scores.length, options, excluded);
+        if (pass === null) {
+          const nothing = nothingFound(queries, this.#options.dimensions ?? 0);
+          excluded?.checkCount(nothing.scores.length);
+          return nothing;
+        }
         total = pass.total;
         for (const one of pass.scores) scores.push(one);
         for (const one of pass.rows) {
@@ -130,6 +140,7 @@ export class Streaming extends TopK {
     queries: Embedded,
     first: number,
     { k, signal }: CallRequest,
+    excluded: Exclusions | undefined,
   ): Promise<(PassAnswer & { readonly total: number }) | null> {
     throwIfAborted(signal);
     const reader = new BatchReader(this.#options.dimensions);
@@ -145,7 +156,9 @@ export class Streaming extends TopK {
         const [memory, threads] = [this.#memory, this.#threads];
         const source = rowSource(queries.embeddings, dimensions, 'queries');
         total = source.count;
-        pass = new StreamPass(source, first, { dimensions, k, memory, threads, signal, bytes: this.passBytes });
+        excluded?.checkCount(total);
+        const asked = { dimensions, k, memory, threads, signal, excluded, bytes: this.passBytes };
+        pass = new StreamPass(source, first, asked);
       }
       await pass.add(batch);
     }

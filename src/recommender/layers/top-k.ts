@@ -90,7 +90,12 @@ export abstract class TopK<O extends CallOptions = CallOptions> {
   /** Whether scores are those of all candidates' true embeddings, as the metrics of score-based evaluation need. */
   abstract isExact(): boolean;
 
-  protected abstract retrieve(queries: Embedded, options: Readonly<O> & { readonly k: number }): Promise<Retrieved>;
+  /** The best candidates of each query, of those that it does not exclude. */
+  protected abstract retrieve(
+    queries: Embedded,
+    options: Readonly<O> & { readonly k: number },
+    excluded?: Exclusions,
+  ): Promise<Retrieved>;
   protected abstract release(): Promise<void>;
   /** Throws unless there are candidates. */
   protected abstract assertIndexed(): void;
@@ -128,8 +133,8 @@ export abstract class TopK<O extends CallOptions = CallOptions> {
   }
 
   /**
-   * As `call`, without certain candidates: each query has a list of identifiers that it wants none of. As long as enough
-   * other candidates exist, k of them come back.
+   * As `call`, without certain candidates: each query has a list of identifiers that it wants none of, which are passed over by
+   * the scan. As long as enough other candidates exist, k of them come back.
    *
    * @param exclusions one list of identifiers per query
    * @throws {ScanneryError} as `call`; SCANNERY_INVALID_ID for what cannot be an identifier, with the query in `row`
@@ -141,20 +146,7 @@ export abstract class TopK<O extends CallOptions = CallOptions> {
   ): Promise<TopKResult> {
     const options = this.#prepare(k);
     const excluded = new Exclusions(exclusions);
-    const embedded = await this.#embed(queries, options);
-    return this.retrieveWithout(embedded, excluded, options);
-  }
-
-  /** What is left of the candidates once each query's exclusions are taken out, by asking for more until that is enough. */
-  protected retrieveWithout(
-    queries: Embedded,
-    excluded: Exclusions,
-    options: Readonly<O> & { readonly k: number },
-  ): Promise<TopKResult> {
-    return excluded.search(queries, this.dimensions, options.k, (some, ask) => {
-      this.#assertOpen();
-      return this.retrieve(some, { ...options, k: ask });
-    });
+    return identified(await this.retrieve(await this.#embed(queries, options), options, excluded));
   }
 
   /** Waits for the calls in flight, then frees threads and memory. Calls made afterwards fail with SCANNERY_CLOSED. */

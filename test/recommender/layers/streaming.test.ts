@@ -110,6 +110,55 @@ describe('gives the answers of BruteForce, bit by bit,', () => {
     },
   );
 
+  // Each identifier has hundreds of candidates in several chunks; some queries exclude all, none, or most of what is best for them.
+  it.each([
+    [3, 70_000, [1000], 40, 10, streaming],
+    [100, 30_000, [2000], 70, 50, streaming],
+    [40, 3000, [64, 700], 30, 5, (options: TopKOptions) => opened(new Cramped({ threads: 2, ...options }))],
+    [2, 200, [7], 3, 500, streaming],
+  ] as const)(
+    'without excluded candidates, with %i dimensions, %i candidates in batches of %j, %i queries, k = %i',
+    async (dimensions, count, sizes, m, k, make) => {
+      const random = new Random(dimensions);
+      const vectors = random.normals(count, dimensions);
+      const queries = random.normals(m, dimensions);
+      const ids = Array.from({ length: count }, (_, i) => `i${i % 97}`);
+      const exact = await bruteForce(vectors, dimensions, ids);
+      const [, best] = await exact.call(queries, 3 * k);
+      const exclusions = best.map((found, query) => {
+        if (query % 5 === 0) return [];
+        return query % 7 === 3 ? [...new Set(ids)] : [...found.filter((_, i) => i % 3 !== 0), 'nothing', 5];
+      });
+      const named = await make({ dimensions }).indexFromDataset(new Source(vectors, dimensions, sizes, ids));
+      expect(bits(await named.queryWithExclusions(queries, exclusions, k))).toEqual(
+        bits(await exact.queryWithExclusions(queries, exclusions, k)),
+      );
+      expect(bits(await named.call(queries, k))).toEqual(bits(await exact.call(queries, k)));
+
+      const [, bestRows] = await exact.callPositions(queries, 3 * k);
+      const excludedRows = bestRows.map((found) => [...found.filter((_, i) => i % 3 !== 0), 'i1', count]);
+      const [byRow, rows] = [await bruteForce(vectors, dimensions), make({ dimensions })];
+      await rows.indexFromDataset(new Source(vectors, dimensions, sizes));
+      expect(bits(await rows.queryWithExclusions(queries, excludedRows, k))).toEqual(
+        bits(await byRow.queryWithExclusions(queries, excludedRows, k)),
+      );
+    },
+  );
+
+  it('reads the candidates once, however many are excluded', async () => {
+    const random = new Random(4);
+    const source = new Source(
+      random.normals(500, 8),
+      8,
+      [100],
+      Array.from({ length: 500 }, (_, i) => i % 2),
+    );
+    const layer = await streaming().indexFromDataset(source);
+    const [, found] = await layer.queryWithExclusions(random.normals(2, 8), [[0], [0, 1]], 3);
+    expect(found).toEqual([[1, 1, 1], []]);
+    expect(source.started).toBe(1);
+  });
+
   it.each(['scalar', 'simd'])('with %s kernels', async (tier) => {
     const random = new Random(5);
     const vectors = random.normals(2000, 19);
