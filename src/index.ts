@@ -1,4 +1,14 @@
 export type {
+  CallEvent,
+  CheckpointEvent,
+  DiagnosticsEvents,
+  RebalanceEvent,
+  SearchEvent,
+  StageTimes,
+  WorkerRestartEvent,
+  WriteEvent,
+} from './coordinator/events.ts';
+export type {
   DeleteResult,
   Explanation,
   FrontierPoint,

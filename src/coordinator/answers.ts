@@ -20,6 +20,7 @@ import {
 } from '../protocol/control-layout.ts';
 import { idOfLow, scoreOfHigh } from '../protocol/order.ts';
 import { LEAF_ENTRY_BYTES, METRIC_L2, TABLES_QUERY_NORM } from '../protocol/shard-layout.ts';
+import type { StageTimes } from './events.ts';
 import type { GrowingIds } from './growing-ids.ts';
 import type { Slots } from './slots.ts';
 import type { Explanation, SearchResult } from './types.ts';
@@ -56,6 +57,24 @@ export function readRows(slots: Slots, slot: number): Uint32Array {
   return Uint32Array.from({ length: u32[h + SLOT_RESULT_COUNT]! }, (_, i) => idOfLow(u32[merged + 2 * i]!));
 }
 
+/** Adds the times of a finished slot. */
+export function addStages(slots: Slots, slot: number, shards: number, stages: StageTimes): void {
+  const { u32 } = slots.views;
+  const h = slots.header(slot);
+  const prepare = u32[h + SLOT_PREPARE_MICROS]!;
+  let scan = 0;
+  let reorder = 0;
+  for (let s = 0; s < shards; s++) {
+    const list = (u32[h + SLOT_LISTS]! + s * u32[h + SLOT_LIST_BYTES]!) >>> 2;
+    scan += u32[list + LIST_SCAN_MICROS]!;
+    reorder += u32[list + LIST_RESCORE_MICROS]!;
+  }
+  stages.prepare += prepare / 10;
+  stages.scan += scan / 10;
+  stages.reorder += reorder / 10;
+  stages.merge += Math.max(0, u32[h + SLOT_MICROS]! - prepare - scan - reorder) / 10;
+}
+
 /** Reads how the answer in a finished slot was found. */
 export function readExplanation(
   slots: Slots,
@@ -78,10 +97,8 @@ export function readExplanation(
   });
   const sum = (of: (shard: (typeof perShard)[number]) => number): number =>
     perShard.reduce((total, shard) => total + of(shard), 0);
-  const prepare = u32[h + SLOT_PREPARE_MICROS]! / 10;
-  const scan = sum((shard) => shard.scanMicroseconds);
-  const reorder = sum((shard) => shard.reorderMicroseconds);
-  const total = u32[h + SLOT_MICROS]! / 10;
+  const times: StageTimes = { prepare: 0, scan: 0, reorder: 0, merge: 0 };
+  addStages(slots, slot, shards, times);
   return {
     method: mode === MODE_EXACT ? 'exact' : mode === MODE_LEAVES ? 'tree' : mode === MODE_CODES ? 'codes' : 'hashed',
     leaves: Array.from(
@@ -91,7 +108,7 @@ export function readExplanation(
     codesScanned: u32[h + SLOT_CODES]!,
     candidates: sum((shard) => shard.candidates),
     reordered: sum((shard) => shard.reordered),
-    microseconds: { total, prepare, scan, reorder, merge: Math.max(0, total - prepare - scan - reorder) },
+    microseconds: { total: u32[h + SLOT_MICROS]! / 10, ...times },
     shards: perShard,
   };
 }

@@ -9,7 +9,7 @@ import type { CompiledFilter } from './filters.ts';
 import { chooseRequest, runRequest } from './run-request.ts';
 import type { FoundRows } from './search-work.ts';
 import type { Serving } from './serving.ts';
-import type { Request } from './slots.ts';
+import type { Request, Telling } from './slots.ts';
 import { throwIfAborted } from './threads.ts';
 import type { Explanation, SearchResult } from './types.ts';
 
@@ -35,7 +35,7 @@ export async function searchFiltered(
   index: FilteredIndex,
   source: QuerySource,
   options: Readonly<SearchOptions>,
-  explain: boolean,
+  told: Telling,
 ): Promise<SearchResult[]> {
   const { contents, data } = index;
   const { snapshot, ...lists } = await contents.rowLists(options);
@@ -43,7 +43,7 @@ export async function searchFiltered(
   // since is not in the snapshot, so it does no harm that its values are known.
   const compiled = contents.filters.compile(options.filter ?? {});
   const crowd = options.crowding && new Crowd(data, options.crowding);
-  const wanted = { ...chooseRequest(data, options), snapshot, explain };
+  const wanted = { ...chooseRequest(data, options), snapshot, ...told };
   if (crowd === undefined) return findAll(index, source, wanted, compiled, lists, options.signal);
   const find = (some: QuerySource, request: Request, filter: CompiledFilter): Promise<FoundRows[]> =>
     findAll(index, some, request, filter, lists, options.signal);

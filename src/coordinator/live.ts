@@ -3,7 +3,9 @@ import { ScanneryError } from '../protocol/errors.ts';
 import type { RebalanceOptions } from '../protocol/live-options.ts';
 import { applyChange } from './apply.ts';
 import type { Change } from './changes.ts';
+import { announced } from './channels.ts';
 import type { Companion } from './companion.ts';
+import type { WriteEvent } from './events.ts';
 import type { Follower } from './follower.ts';
 import { changedPart, isUnfit } from './health.ts';
 import type { Parts } from './parts.ts';
@@ -12,7 +14,7 @@ import { saveIndex } from './save.ts';
 import type { Store } from './store.ts';
 import { needsVectors } from './stored-vectors.ts';
 import { throwIfAborted } from './threads.ts';
-import type { LogStats, RefreshResult, TuneResult } from './types.ts';
+import type { Id, LogStats, RefreshResult, TuneResult } from './types.ts';
 import { warn } from './warnings.ts';
 import { WriteQueue } from './write-queue.ts';
 
@@ -27,6 +29,13 @@ export interface LiveOptions extends Keeping {
   readonly rebalanceAt?: number | false | undefined;
 }
 
+/** A write as it was asked for, which nobody has looked at yet. */
+interface Write {
+  readonly kind: WriteEvent['kind'];
+  readonly ids: ArrayLike<Id> | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** Parts of the way to a rebalancing after which is looked whether what was added suits the tree. */
 const LOOK_EVERY = 1 / 5;
 /** Smaller indexes do not rebalance themselves: nothing is slow in them. */
@@ -34,6 +43,8 @@ const LEAST_REBALANCED = 10_000;
 
 /** An open index: what it consists of now, the order of its writes, and how it is rebuilt and closed while it is in use. */
 export class Live {
+  /** The public index. */
+  owner!: object;
   /** Null once closed, so that the memory can go. */
   #parts: Parts | null;
   #closing: Promise<void> | null = null;
@@ -98,7 +109,15 @@ export class Live {
    *
    * @throws {ScanneryError} SCANNERY_READ_ONLY, SCANNERY_CLOSED, SCANNERY_ABORTED; SCANNERY_IO, then nothing has changed
    */
-  async change<T>(signal: AbortSignal | undefined, check: (parts: Parts) => Promise<Change>): Promise<T> {
+  change<T>({ kind, ids, signal }: Write, check: (parts: Parts) => Promise<Change>): Promise<T> {
+    return announced(
+      'scannery:write',
+      () => ({ index: this.owner, kind, rows: ids?.length ?? 0 }),
+      () => this.#change(signal, check),
+    );
+  }
+
+  async #change<T>(signal: AbortSignal | undefined, check: (parts: Parts) => Promise<Change>): Promise<T> {
     this.#openForWriting();
     throwIfAborted(signal);
     const { store } = this.#keeping;
@@ -159,7 +178,11 @@ export class Live {
     this.#abort = new AbortController();
     const abort = (): void => this.#abort.abort(signal!.reason);
     signal?.addEventListener('abort', abort, { once: true });
-    this.#rebalancing = this.#rebalance(this.#abort.signal, onProgress).finally(() => {
+    this.#rebalancing = announced(
+      'scannery:rebalance',
+      () => ({ index: this.owner }),
+      () => this.#rebalance(this.#abort.signal, onProgress),
+    ).finally(() => {
       this.#rebalancing = null;
       signal?.removeEventListener('abort', abort);
     });

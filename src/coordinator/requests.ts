@@ -1,9 +1,12 @@
 import { invalid } from '../protocol/check.ts';
 import { resolveSearchOptions, type SearchOptions } from '../protocol/options.ts';
 import type { QuerySource } from './call.ts';
+import { announced, isHeard } from './channels.ts';
+import type { StageTimes } from './events.ts';
 import { type FilteredIndex, isFiltered, searchFiltered } from './filtered-search.ts';
 import { isVector, rowSource } from './inputs.ts';
 import { chooseRequest, runRequest } from './run-request.ts';
+import type { Telling } from './slots.ts';
 import { throwIfAborted } from './threads.ts';
 import type { Query, QueryBatch, SearchResult } from './types.ts';
 
@@ -11,6 +14,8 @@ const NO_OPTIONS: SearchOptions = Object.freeze({});
 
 /** An index as calls find it: what it consists of now, and for calls of several steps, until they end. */
 export interface OpenIndex {
+  /** What users know it as. */
+  readonly owner: object;
   open(): FilteredIndex;
   use<T>(work: (index: FilteredIndex) => Promise<T>): Promise<T>;
 }
@@ -26,7 +31,7 @@ export async function searchOne(
   const given = readOptions(options);
   if (!isVector(query)) throw invalid('query', query, 'an array or typed array of numbers');
   const source = { count: 1, row: () => query };
-  const [result] = await answer(index, source, given, explain);
+  const [result] = await search(index, source, given, explain);
   return result!;
 }
 
@@ -39,7 +44,7 @@ export async function searchMany(
   const { data } = index.open();
   const given = readOptions(options);
   const source = rowSource(queries, data.dimensions, 'queries');
-  return source.count === 0 ? [] : answer(index, source, given, false);
+  return source.count === 0 ? [] : search(index, source, given, false);
 }
 
 function readOptions(options: SearchOptions | undefined): Readonly<SearchOptions> {
@@ -48,13 +53,31 @@ function readOptions(options: SearchOptions | undefined): Readonly<SearchOptions
   return given;
 }
 
-function answer(
+/** Answers queries, and tells those who listen. */
+function search(
   index: OpenIndex,
   source: QuerySource,
   given: Readonly<SearchOptions>,
   explain: boolean,
 ): Promise<SearchResult[]> {
-  if (isFiltered(given)) return index.use((parts) => searchFiltered(parts, source, given, explain));
+  if (!isHeard('scannery:search')) return answer(index, source, given, { explain });
+  const stages: StageTimes = { prepare: 0, scan: 0, reorder: 0, merge: 0 };
+  const k = given.k ?? index.open().data.config.defaults.k;
+  const content = { index: index.owner, queries: source.count, k, stages };
+  return announced(
+    'scannery:search',
+    () => content,
+    () => answer(index, source, given, { explain, stages }),
+  );
+}
+
+function answer(
+  index: OpenIndex,
+  source: QuerySource,
+  given: Readonly<SearchOptions>,
+  told: Telling,
+): Promise<SearchResult[]> {
+  if (isFiltered(given)) return index.use((parts) => searchFiltered(parts, source, given, told));
   const { data, serving } = index.open();
-  return runRequest(data, serving, source, { ...chooseRequest(data, given), explain }, given.signal);
+  return runRequest(data, serving, source, { ...chooseRequest(data, given), ...told }, given.signal);
 }

@@ -1,4 +1,4 @@
-import { readAnswer, readExplanation, readRows } from './answers.ts';
+import { addStages, readAnswer, readExplanation, readRows } from './answers.ts';
 import { type QuerySource, type VectorShape, type Work, writeQuery } from './call.ts';
 import type { GrowingIds } from './growing-ids.ts';
 import type { Request, Slots } from './slots.ts';
@@ -45,8 +45,9 @@ export class SearchWork implements Work<FoundRows> {
   }
 
   read(slots: Slots, slot: number): FoundRows {
-    const { mode, explain, wantsRows } = this.#request;
+    const { mode, explain, stages, wantsRows } = this.#request;
     const answer: FoundRows = readAnswer(slots, slot, mode, this.#index);
+    if (stages !== undefined) addStages(slots, slot, this.#index.shards, stages);
     if (wantsRows) answer.rows = readRows(slots, slot);
     return explain ? { ...answer, ...readExplanation(slots, slot, mode, this.#index.shards) } : answer;
   }

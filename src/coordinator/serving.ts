@@ -15,6 +15,7 @@ import { KEPT_WORD, RESERVED_BYTES, SHARD_DATA_END, TOP_WORD } from '../protocol
 import type { KernelSource } from '../shard/kernels/load.ts';
 import type { IndexData } from './build.ts';
 import { type QuerySource, vectorShape, type Work } from './call.ts';
+import { announced } from './channels.ts';
 import { Dispatcher } from './dispatcher.ts';
 import type { RowLists } from './filter-steps.ts';
 import type { CompiledFilter } from './filters.ts';
@@ -145,9 +146,17 @@ export class Serving {
       const slot = Atomics.load(words, WORKER_SLOTS + w);
       if (Atomics.load(words, WORKER_THREADS + w) === threadId && slot > 0) blamed.add(slot - 1);
     }
-    this.#recovery = this.#recover(blamed).finally(() => {
-      this.#recovery = null;
-    });
+    const recovery = announced(
+      'scannery:worker-restart',
+      () => ({ threads: this.#threads.count }),
+      () => this.#recover(blamed),
+    );
+    // Why it failed is what calls are told from now on.
+    this.#recovery = recovery
+      .catch(() => {})
+      .finally(() => {
+        this.#recovery = null;
+      });
   }
 
   // A dead worker may have held units that it took from the queue but not yet worked on. Rather than find them, all workers
@@ -163,7 +172,7 @@ export class Serving {
         cause,
       });
       this.dispatcher.failAll(this.#failure);
-      return;
+      throw this.#failure;
     }
     this.dispatcher.restart(blamed);
   }

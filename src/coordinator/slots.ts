@@ -37,6 +37,7 @@ import { align, allocate } from '../shard/arena.ts';
 import { layEncodedRows, type StoredForm } from '../shard/encoded-rows.ts';
 import { duplicatesEntries } from '../shard/shard-scratch.ts';
 import { Views } from '../shard/views.ts';
+import type { StageTimes } from './events.ts';
 import { type Extent, Extents } from './extents.ts';
 import { filterBytes, type RowLists, writeFilter } from './filter-steps.ts';
 import type { CompiledFilter } from './filters.ts';
@@ -55,8 +56,16 @@ export interface ServedShape {
   readonly rows: Pick<Rows, 'sizes'>;
 }
 
+/** What is told of how an answer is found. */
+export interface Telling {
+  /** Whether the answer comes with an account of it. */
+  readonly explain?: boolean;
+  /** The times of each query are added to these. */
+  readonly stages?: StageTimes | undefined;
+}
+
 /** A request with every choice made. */
-export interface Request {
+export interface Request extends Telling {
   readonly mode: number;
   readonly k: number;
   readonly limit: number;
@@ -65,8 +74,6 @@ export interface Request {
   readonly filter?: PlacedFilter | undefined;
   /** Whether the answer comes with the rows that it is of. */
   readonly wantsRows?: boolean;
-  /** Whether the answer comes with an account of how it was found. */
-  readonly explain?: boolean;
 }
 
 /** Words of a slot that start from 0. */

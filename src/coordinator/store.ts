@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Durability } from '../protocol/live-options.ts';
 import type { IndexData } from './build.ts';
 import type { Change } from './changes.ts';
+import { announced } from './channels.ts';
 import { wrap } from './files.ts';
 import { generationPath, readCurrent } from './generations.ts';
 import type { DirectoryLock } from './lock.ts';
@@ -113,7 +114,16 @@ export class Store {
    *
    * @throws {ScanneryError} SCANNERY_IO, SCANNERY_LOCKED; then the old generation and its log stay
    */
-  async checkpoint({ data, kernels }: Parts): Promise<void> {
+  checkpoint(parts: Parts): Promise<void> {
+    const { directory } = this;
+    return announced(
+      'scannery:checkpoint',
+      () => ({ directory }),
+      () => this.#checkpoint(parts),
+    );
+  }
+
+  async #checkpoint({ data, kernels }: Parts): Promise<void> {
     const before = generationPath(this.directory, this.#generation);
     let log: LogWriter | undefined;
     try {

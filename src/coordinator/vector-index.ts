@@ -63,10 +63,9 @@ export class Index {
   }
 
   private constructor(live: Live) {
-    const { dimensions, metric } = live.open().data;
-    this.dimensions = dimensions;
-    this.metric = metric;
+    ({ dimensions: this.dimensions, metric: this.metric } = live.open().data);
     this.#live = live;
+    live.owner = this;
   }
 
   /** Vectors in the index that are not deleted. */
@@ -211,7 +210,8 @@ export class Index {
    *   has changed
    */
   async upsert(input: UpsertInput, options?: WriteOptions): Promise<UpsertResult> {
-    return this.#live.change(resolveWriteOptions(options).signal, ({ contents }) => contents.checkUpsert(input));
+    const write = { kind: 'upsert' as const, ids: input?.ids, ...resolveWriteOptions(options) };
+    return this.#live.change(write, ({ contents }) => contents.checkUpsert(input));
   }
 
   /**
@@ -224,7 +224,8 @@ export class Index {
    *   SCANNERY_OUT_OF_MEMORY; then nothing is deleted
    */
   async delete(ids: ArrayLike<Id>, options?: WriteOptions): Promise<DeleteResult> {
-    return this.#live.change(resolveWriteOptions(options).signal, ({ contents }) => contents.checkDelete(ids));
+    const write = { kind: 'delete' as const, ids, ...resolveWriteOptions(options) };
+    return this.#live.change(write, ({ contents }) => contents.checkDelete(ids));
   }
 
   /**
@@ -258,10 +259,10 @@ export class Index {
   }
 
   /**
-   * Builds the vectors there are into a new tree and new codebooks, as `build` would with the options that the index was built
-   * with, and puts the result in the place of what there is; it does so by itself at `rebalanceAt`. Deleted vectors and the room they took are gone then. One thread builds,
-   * beside those that serve; searches and writes go on meanwhile, and memory is taken twice. Search defaults are kept, for the same
-   * part of the leaves; `tune` chooses them anew.
+   * Builds the vectors there are into a new tree and new codebooks, with the options that the index was built with, and puts the
+   * result in the place of what there is; it does so by itself at `rebalanceAt`. Deleted vectors and their room are gone then. One
+   * thread builds beside those that serve; searches and writes go on, and memory is taken twice. Search defaults are kept, for the
+   * same part of the leaves; `tune` chooses them anew.
    *
    * @throws {ScanneryError} SCANNERY_INVALID_OPTION, SCANNERY_ABORTED, SCANNERY_CLOSED, SCANNERY_OUT_OF_MEMORY,
    *   SCANNERY_WORKER_FAILED; then the index is as it was. SCANNERY_NOT_SUPPORTED for an index that keeps no vectors
@@ -280,9 +281,7 @@ export class Index {
     return this.#live.use(({ data }) => healthOf(data));
   }
 
-  /**
-   * What the index is made of, what it uses and what it has done. @throws {ScanneryError} SCANNERY_CLOSED
-   */
+  /** What the index is made of, what it uses and what it has done. @throws {ScanneryError} SCANNERY_CLOSED */
   stats(): IndexStats {
     const { data, serving, threads, kernels } = this.#live.open();
     const { log } = this.#live;
