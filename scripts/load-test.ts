@@ -1,6 +1,7 @@
 // Load on an index at a fixed rate of arrivals, whatever the answers take.
 //   npm run load-test -- --rate 2000
 //   npm run load-test -- --find-rate --objective 5ms --percentile 99
+//   npm run load-test -- --url http://127.0.0.1:8080 --data glove --rate 2000
 import { writeFileSync } from 'node:fs';
 import { ScanneryError } from '../src/index.ts';
 import { UnavailableError } from './datasets/index.ts';
@@ -12,6 +13,7 @@ import { plotSvg } from './load-test/plot.ts';
 import { createProgressLine } from './load-test/progress-line.ts';
 import { findRate } from './load-test/ramp.ts';
 import { type RampStep, type Run, rampJson, rampReport, runJson, runReport, stepLine } from './load-test/report.ts';
+import { openUrlTarget } from './load-test/url-target.ts';
 
 const BAD_USAGE = 2;
 const INTERRUPTED = 130;
@@ -40,7 +42,9 @@ try {
 if (interrupt.signal.aborted) process.exitCode = INTERRUPTED;
 
 async function main(options: LoadTestOptions): Promise<void> {
-  const target = await openIndexTarget(options.target, interrupt.signal);
+  const target = await (options.url === undefined
+    ? openIndexTarget(options.target, interrupt.signal)
+    : openUrlTarget(options.target, options.url));
   try {
     for (const line of target.description) console.log(line);
     console.log('');

@@ -16,10 +16,10 @@ export interface OpenTarget extends Target {
 }
 
 /** Queries made up for a saved index, which comes with none; and vectors to upsert. */
-const MADE_UP = 1000;
+export const MADE_UP = 1000;
 /** Different ids that are upserted, so that the index stays as large as it was but for them. */
-const UPSERTED_IDS = 10_000;
-const UPSERT_SEED = 7;
+export const UPSERTED_IDS = 10_000;
+export const UPSERT_SEED = 7;
 
 /** Unit vectors of random directions, row-major f32 [count x dimensions]. */
 export function unitVectors(count: number, dimensions: number, seed: number): Float32Array {

@@ -23,8 +23,20 @@ export interface TargetOptions {
   readonly seed: number;
 }
 
+/** A server that is asked over HTTP. */
+export interface UrlOptions {
+  readonly url: URL;
+  readonly token: string | undefined;
+  readonly encoding: 'json' | 'msgpack';
+  /** Queries per request, which is what arrives. */
+  readonly batch: number;
+  readonly connections: number;
+}
+
 export interface LoadTestOptions {
   readonly target: TargetOptions;
+  /** Where the index is served; undefined if it is in this process. */
+  readonly url: UrlOptions | undefined;
   readonly load: Load;
   /** Vectors upserted a second beside the queries; undefined for none. */
   readonly writes: number | undefined;
@@ -40,6 +52,11 @@ What is under load
   --rows N               vectors of the clustered set (100000)
   --dimensions N         their dimensions (100)
   --index DIR            a saved index instead
+  --url URL              an index that scannery serves there; --data glove then says what it is asked. Its token, if it
+                         wants one, is the environment variable SCANNERY_TOKEN
+  --encoding NAME        of requests and answers: json (the default) or msgpack
+  --batch N              queries per request (1); the rate is of requests
+  --connections N        connections to the URL (64)
   --queries FILE         queries: .json (rows of numbers) or .f32 (raw little-endian float32)
   --threads N            worker threads (one per core)
   --k N                  results per query (10)
@@ -73,7 +90,7 @@ const boolean = { type: 'boolean' } as const;
 const OPTIONS = {
   ...{ data: string, rows: string, dimensions: string, index: string, queries: string, threads: string },
   ...{ k: string, leaves: string, candidates: string, seed: string },
-  ...{ writes: string },
+  ...{ url: string, encoding: string, batch: string, connections: string, writes: string },
   ...{ rate: string, duration: string, 'warm-up': string, 'max-outstanding': string, drain: string, pace: string },
   ...{ 'find-rate': boolean, objective: string, percentile: string, 'max-rate': string },
   ...{ json: string, plot: string, help: boolean },
@@ -148,6 +165,26 @@ export function parseOptions(args: readonly string[]): LoadTestOptions | undefin
     return milliseconds;
   }
 
+  function address(): UrlOptions | undefined {
+    const given = text('url');
+    const names = ['encoding', 'batch', 'connections'] as const;
+    if (given === undefined) {
+      for (const name of names) if (values[name] !== undefined) throw new UsageError(`--${name} goes with --url`);
+      return undefined;
+    }
+    apart('--url', ['index', 'rows', 'dimensions', 'threads'], 'the index is there already');
+    const url = URL.canParse(given) ? new URL(given) : undefined;
+    if (url === undefined || !/^https?:$/.test(url.protocol)) {
+      throw new UsageError(`--url must be such as http://127.0.0.1:8080, not '${given}'`);
+    }
+    return {
+      ...{ url, token: process.env.SCANNERY_TOKEN, encoding: choice('encoding', ['json', 'msgpack']) },
+      batch: number('batch', 1, 10_000, true) ?? 1,
+      connections: number('connections', 1, 10_000, true) ?? 64,
+    };
+  }
+
+  const url = address();
   if (values.index !== undefined) apart('--index', ['data', 'rows', 'dimensions'], 'a saved index has its own vectors');
   const data = choice('data', ['clustered', 'glove']);
   if (data === 'glove') apart('--data glove', ['rows', 'dimensions'], 'GloVe has its own');
@@ -170,6 +207,7 @@ export function parseOptions(args: readonly string[]): LoadTestOptions | undefin
       numLeavesToSearch: number('leaves', 1, 2 ** 31 - 1, true),
       numReorderingCandidates: number('candidates', 1, 2 ** 31 - 1, true),
     },
+    url,
     load: {
       ...{ rate, pace, seed },
       duration: 1000 * (number('duration', 0.1, 86_400, false) ?? 10),
