@@ -50,6 +50,8 @@ const average = (values: readonly number[]): number => values.reduce((sum, value
 export class MemoryWatch {
   readonly rss: Sample[] = [];
   readonly heap: Sample[] = [];
+  /** Resident memory without JavaScript's heap, which V8 lets grow the more, the later it gets to collect. */
+  readonly outside: Sample[] = [];
   /** Bytes of JavaScript's heap in use once all that can be is collected: after the warm-up, and at the end. */
   readonly heapInUse: { warm?: number; end?: number } = {};
   readonly #begun = performance.now();
@@ -74,8 +76,9 @@ export class MemoryWatch {
 
   #take(): void {
     const { seconds } = this;
-    const { rss, heapUsed } = process.memoryUsage();
+    const { rss, heapUsed, heapTotal } = process.memoryUsage();
     this.rss.push({ seconds, bytes: rss });
+    this.outside.push({ seconds, bytes: rss - heapTotal });
     this.heap.push({ seconds, bytes: heapUsed });
     // Twice in a run, so that all else goes on as if nobody looked.
     if (this.heapInUse.warm === undefined && this.#isWarm(seconds)) this.heapInUse.warm = collectedHeap();

@@ -28,14 +28,15 @@ export function summary(tally: Tally, seconds: number): string[] {
   ];
 }
 
-export function memoryLines({ rss, heap, heapInUse }: MemoryWatch, growth: Growth | undefined): string[] {
+export function memoryLines({ rss, heap, outside, heapInUse }: MemoryWatch, growth: Growth | undefined): string[] {
   const change = ({ bytes, mean }: { bytes: number; mean: number }): string =>
     `${bytes < 0 ? '' : '+'}${megabytes(bytes)} (${((100 * bytes) / mean).toFixed(1)} %)`;
   const grown = growth && `after the warm-up ${change(growth)}, by the least of ${growth.windows} windows`;
   const { warm, end } = heapInUse;
   const collected = warm && end && `in use ${megabytes(warm)} after the warm-up, ${megabytes(end)} at the end`;
   return [
-    `resident memory: ${range(rss)}; ${grown ?? 'the run was too short to tell whether it grows'}`,
+    `resident memory: ${range(rss)}`,
+    `without JavaScript's heap: ${range(outside)}; ${grown ?? 'the run was too short to tell whether it grows'}`,
     `JavaScript heap: ${range(heap)}; ${collected ?? 'the run was too short to tell whether it grows'}`,
   ];
 }

@@ -74,10 +74,11 @@ export async function soak(
   for (const line of summary(tally, seconds)) print(line);
   if (tally.recall < LEAST_RECALL) tally.wrong(`the recall is ${tally.recall.toFixed(4)}, below ${LEAST_RECALL}`);
   const warm = Math.max(duration / 4, load.firstRebalance ?? 0) / 1000;
-  const growth = growthOf(memory.rss, warm);
+  const growth = growthOf(memory.outside, warm);
   for (const line of memoryLines(memory, growth)) print(line);
   if (growth !== undefined) {
-    if (growth.bytes > MOST_GROWTH * growth.mean) tally.wrong(`memory grew by ${megabytes(growth.bytes)}`);
+    if (growth.bytes > MOST_GROWTH * growth.mean)
+      tally.wrong(`memory outside JavaScript's heap grew by ${megabytes(growth.bytes)}`);
     const { warm = 0, end = 0 } = memory.heapInUse;
     if (end - warm > Math.max(HEAP_SLACK, MOST_GROWTH * warm)) tally.wrong(`the heap grew by ${megabytes(end - warm)}`);
   }
