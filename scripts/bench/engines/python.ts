@@ -1,10 +1,11 @@
 import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { defaultCacheDirectory } from '../../datasets/index.ts';
+import { makeEnvironment, programOf } from '../../python-environment.ts';
 import type { Built, Engine, Measurement } from '../types.ts';
 
 export const HOW_TO_SET_UP = 'npm run bench -- --setup-python';
@@ -13,26 +14,9 @@ export const PYTHON_PACKAGES = ['scann', 'faiss-cpu', 'numpy'];
 const WORKER = fileURLToPath(new URL('../peers/python/worker.py', import.meta.url));
 export const environmentDirectory = (): string => join(defaultCacheDirectory(), 'bench-venv');
 
-function interpreter(): string | undefined {
-  const [folder, name] = process.platform === 'win32' ? ['Scripts', 'python.exe'] : ['bin', 'python'];
-  const path = join(environmentDirectory(), folder!, name!);
-  return existsSync(path) ? path : undefined;
-}
-
-/** Makes the virtual environment. Packages that cannot be had for this system are told and left out. */
-export function setUpPython(say: (line: string) => void): boolean {
-  const made = spawnSync('python3', ['-m', 'venv', environmentDirectory()], { stdio: 'inherit' });
-  const python = interpreter();
-  if (made.status !== 0 || python === undefined) {
-    say('python3 -m venv failed: Python 3 with its venv module is needed.');
-    return false;
-  }
-  for (const name of PYTHON_PACKAGES) {
-    const { status } = spawnSync(python, ['-m', 'pip', 'install', '--quiet', name], { stdio: 'inherit' });
-    say(status === 0 ? `${name}: installed` : `${name}: cannot be installed here`);
-  }
-  return true;
-}
+/** Makes the virtual environment. */
+export const setUpPython = (say: (line: string) => void): boolean =>
+  makeEnvironment(environmentDirectory(), PYTHON_PACKAGES, say) !== undefined;
 
 type Answer = Record<string, unknown> & { error?: string };
 
@@ -81,7 +65,7 @@ class Bridge {
 
 /** Google's ScaNN, or faiss's IVF with 4-bit fast scan, each reordering by the float32 vectors; Python keeps the time. */
 export function pythonEngine(name: 'scann' | 'faiss-cpu'): Engine | undefined {
-  const python = interpreter();
+  const python = programOf(environmentDirectory(), 'python');
   if (python === undefined) return undefined;
   const program = `import importlib.metadata as m; print(m.version("${name}"))`;
   const { status, stdout } = spawnSync(python, ['-c', program], { encoding: 'utf8' });
