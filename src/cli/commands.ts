@@ -23,10 +23,12 @@ export interface Registered {
 
 /** All commands. A module is loaded when its command is used. */
 export const COMMANDS: readonly Registered[] = [
-  {
-    command: 'build <input>',
-    describe: 'Build an index from a file of vectors',
-    load: () => import('./commands/build.ts'),
-  },
+  { command: 'build <input>', describe: 'Build an index', load: () => import('./commands/build.ts') },
   { command: 'search <dir>', describe: 'Find the nearest vectors', load: () => import('./commands/search.ts') },
+  { command: 'tune <dir>', describe: 'Choose the fastest setting', load: () => import('./commands/tune.ts') },
+  { command: 'bench <dir>', describe: 'Measure recall and speed', load: () => import('./commands/bench.ts') },
+  { command: 'inspect <dir>', describe: 'Say what an index is made of', load: () => import('./commands/inspect.ts') },
+  { command: 'verify <dir>', describe: 'Look for damage', load: () => import('./commands/verify.ts') },
+  { command: 'repair <dir>', describe: 'Cut off a damaged log', load: () => import('./commands/repair.ts') },
+  { command: 'convert <input> <output>', describe: 'Convert or export', load: () => import('./commands/convert.ts') },
 ];

@@ -82,7 +82,11 @@ export function tell(error: unknown): ToldError {
   return { exitCode: EXIT.unexpected, code: 'UNEXPECTED', message: `${message}; --verbose shows where` };
 }
 
-const oneLine = (text: string): string => text.trim().replaceAll(/\s*\n\s*/g, '; ');
+const oneLine = (text: string): string =>
+  text
+    .trim()
+    .replaceAll(/:\s*\n\s*/g, ': ')
+    .replaceAll(/\s*\n\s*/g, '; ');
 
 function messageOf({ code, message, option, path }: ScanneryError): string {
   if (code === 'SCANNERY_ABORTED') return 'interrupted';

@@ -3,11 +3,14 @@ import type { Attributes, Id } from '../index.ts';
 /** The shortest decimal of an f32, as a number. */
 export function shortest(value: number): number {
   if (Math.fround(value) !== value) return value;
-  for (let digits = 6; digits < 9; digits++) {
-    const rounded = Number(value.toPrecision(digits));
-    if (Math.fround(rounded) === value) return rounded;
+  let text = value.toPrecision(8);
+  if (Math.fround(Number(text)) !== value) return Number(value.toPrecision(9));
+  for (let digits = 7; digits > 0; digits--) {
+    const shorter = value.toPrecision(digits);
+    if (Math.fround(Number(shorter)) !== value) break;
+    text = shorter;
   }
-  return Number(value.toPrecision(9));
+  return Number(text);
 }
 
 /** 12,345 */

@@ -1,7 +1,14 @@
+import type { Argv } from 'yargs';
 import { type Id, Index, ScanneryError } from '../index.ts';
 import { UsageError } from './errors.ts';
 import { openInput } from './input/open-input.ts';
 import { vectorsOf } from './input/rows.ts';
+
+/** What commands that search an index are told. */
+export const indexArguments = <T>(yargs: Argv<T>) =>
+  yargs
+    .positional('dir', { type: 'string', demandOption: true, describe: 'The directory of an index' })
+    .option('threads', { type: 'number', requiresArg: true, describe: 'Worker threads; as many as cores by default' });
 
 /** Opens an index, runs something with it, and closes it. */
 export async function withIndex<T>(

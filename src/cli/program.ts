@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import yargs, { type Argv } from 'yargs';
 import { COMMANDS } from './commands.ts';
-import { UsageError } from './errors.ts';
-import { type CommonArguments, startSession } from './session.ts';
+import { tell, UsageError } from './errors.ts';
+import { type CommonArguments, startSession, toJson, write } from './session.ts';
 
 /** Options whose value may begin with a minus sign, which yargs would take for another option. */
 const TAKES_NUMBERS = ['--vector', '--id'];
@@ -14,8 +14,20 @@ const EXAMPLES: readonly (readonly [command: string, what: string])[] = [
   ['$0 serve my-index', '4. answer over HTTP'],
 ];
 
-/** Runs a command line; resolves to what the process is to end with. */
-export async function runProgram(argv: readonly string[], signal: AbortSignal): Promise<number> {
+/** Runs a command line, and says what went wrong; resolves to what the process is to end with. */
+export async function runCommandLine(argv: readonly string[], signal: AbortSignal): Promise<number> {
+  try {
+    return await runProgram(argv, signal);
+  } catch (error) {
+    const told = tell(error);
+    const text = argv.includes('--json') ? toJson({ error: told }) : `scannery: ${told.message}`;
+    await write(process.stderr, `${text}\n`);
+    if (argv.includes('--verbose') && error instanceof Error) await write(process.stderr, `${error.stack}\n`);
+    return told.exitCode;
+  }
+}
+
+async function runProgram(argv: readonly string[], signal: AbortSignal): Promise<number> {
   let exitCode: number | undefined;
   const program = declare(argv[0], async (load, args) => {
     const session = await startSession(args, signal);

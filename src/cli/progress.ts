@@ -15,6 +15,7 @@ export interface ProgressStream {
 }
 
 const LINE_MILLISECONDS = 1000;
+const PHASE_CELLS = 15;
 
 export const NO_PROGRESS: Progress = { update: () => {}, finish: () => {} };
 
@@ -41,21 +42,26 @@ async function bars(stream: NodeJS.WritableStream): Promise<Progress> {
         finish();
         current = phase;
         startedAt = performance.now();
-        const format = total
-          ? '{phase} [{bar}] {percentage}%  {value}/{total}  {rate}/s  {eta_formatted} left'
-          : '{phase} {value}  {rate}/s';
+        const amount = total ? '[{bar}] {percentage}%  {value}/{total}' : '{value}';
         bar = new SingleBar({
-          ...{ format, stream, hideCursor: false, gracefulExit: false, etaBuffer: 50 },
+          ...{ format: `{phase} ${amount}{speed}`, stream, hideCursor: false, gracefulExit: false },
           ...{ barCompleteChar: '#', barIncompleteChar: '-', barsize: 24 },
         });
-        bar.start(total ?? 0, done, { phase: phase.padEnd(15), rate: 0 });
+        bar.start(total ?? 0, done, { phase: phase.padEnd(PHASE_CELLS), speed: '' });
       }
-      const seconds = (performance.now() - startedAt) / 1000;
       if (total) bar!.setTotal(total);
-      bar!.update(done, { rate: seconds > 0 ? Math.round(done / seconds) : 0 });
+      bar!.update(done, { speed: speedOf(done, total, (performance.now() - startedAt) / 1000) });
     },
     finish,
   };
+}
+
+/** Rate and time left. */
+export function speedOf(done: number, total: number | undefined, seconds: number): string {
+  if (done === 0 || seconds < 0.1) return '';
+  const rate = done / seconds;
+  const shown = rate >= 10 ? Math.round(rate) : rate.toFixed(1);
+  return total && done < total ? `  ${shown}/s  ${Math.ceil((total - done) / rate)} s left` : `  ${shown}/s`;
 }
 
 /** For `createProgress` where there is no terminal. `now`: the clock, in milliseconds. */

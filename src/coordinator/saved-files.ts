@@ -4,7 +4,7 @@ import { abortSignal, boolean, type OptionTable, resolveOptions, text } from '..
 import { ScanneryError } from '../protocol/errors.ts';
 import { SavedFile, wrap } from './files.ts';
 import { generationPath, readCurrent } from './generations.ts';
-import { damagedLog, LOG_FILE, LogReader } from './log-reader.ts';
+import { damagedLog, LOG_FILE, LOG_START, LogReader } from './log-reader.ts';
 
 export interface SavedFilesOptions {
   /** Read all of them, and compare them with their checksums. Default false. */
@@ -22,11 +22,11 @@ export interface SavedFileInfo {
 
 /** The files of a saved index that count. */
 export interface SavedFiles {
-  /** How many times the directory was saved to, about: each save makes the next generation. */
+  /** Counts the saves into the directory. */
   readonly generation: number;
   /** By name. */
   readonly files: readonly SavedFileInfo[];
-  /** Bytes of the log of what was written since, which is one of the files; 0 if there is none. */
+  /** Bytes of writes in the log, which is one of the files; 0 if there is none. */
   readonly logBytes: number;
 }
 
@@ -58,8 +58,8 @@ export async function savedFiles(directory: string, options?: SavedFilesOptions)
         const { size: bytes } = await wrap(path, () => stat(path));
         files.push({ path, bytes, damage: verify ? await damageOf(path, name === LOG_FILE, signal) : undefined });
       }
-      const logBytes = files.find(({ path }) => path === join(folder, LOG_FILE))?.bytes ?? 0;
-      return { generation, files, logBytes };
+      const log = files.find(({ path }) => path === join(folder, LOG_FILE));
+      return { generation, files, logBytes: Math.max(0, (log?.bytes ?? 0) - LOG_START) };
     } catch (error) {
       // A save may have replaced the generation meanwhile.
       if (!isMissing(error)) throw error;

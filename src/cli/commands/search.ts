@@ -1,20 +1,29 @@
 import type { Argv } from 'yargs';
-import type { Attributes, Crowding, Explanation, Filter, Id, Index, SearchOptions, SearchResult } from '../../index.ts';
+import {
+  type Attributes,
+  type Crowding,
+  type Explanation,
+  type Filter,
+  type Id,
+  type Index,
+  ScanneryError,
+  type SearchOptions,
+  type SearchResult,
+} from '../../index.ts';
 import type { ArgumentsOf } from '../commands.ts';
 import { throwIfAborted, UsageError } from '../errors.ts';
 import { shortest, shownAttributes, shownId, table } from '../format.ts';
 import { openInput, takingRows } from '../input/open-input.ts';
 import type { RowsFile } from '../input/rows.ts';
 import { parseVector } from '../input/values.ts';
-import { resolveId, withIndex } from '../open-index.ts';
+import { indexArguments, resolveId, withIndex } from '../open-index.ts';
 import { type CommonArguments, type Session, toJson } from '../session.ts';
 
 const text = { type: 'string', requiresArg: true } as const;
 const number = { type: 'number', requiresArg: true } as const;
 
 export const options = (yargs: Argv<CommonArguments>) =>
-  yargs
-    .positional('dir', { type: 'string', demandOption: true, describe: 'The directory of an index' })
+  indexArguments(yargs)
     .options({
       id: { ...text, describe: 'Search with the vector of this id, and leave it out', group: 'Query:' },
       vector: { ...text, describe: "Search with this vector: '[0.1, 0.2]' or '0.1 0.2'", group: 'Query:' },
@@ -27,7 +36,6 @@ export const options = (yargs: Argv<CommonArguments>) =>
       crowding: { ...text, describe: 'ATTRIBUTE:MAX, so many results at most share a value' },
       attributes: { type: 'boolean', describe: 'Show attributes; true by default, but not with --queries' },
       explain: { type: 'boolean', describe: 'Say how the answer was found' },
-      threads: { ...number, describe: 'Worker threads; as many as cores by default' },
     } as const)
     .example('$0 search my-index --id 7', '')
     .example("$0 search my-index --vector '[0.1, 0.2]' --k 3 --explain", '')
@@ -110,12 +118,11 @@ async function searchAll(
   session: Session,
 ): Promise<void> {
   let query = 0;
-  if (!session.json) await session.print('query\trank\tid\tscore');
   for await (const { vectors, ids } of file.chunks()) {
     throwIfAborted(session.signal);
     const first = query;
     const answers = await takingRows(file, () => index.searchBatch(vectors, search).catch(shiftRows(first)));
-    const lines: string[] = [];
+    const lines = first === 0 && !session.json ? [args.attributes ? `${HEADER}\tattributes` : HEADER] : [];
     for (const [i, answer] of answers.entries()) {
       const results = await found(index, answer, args.attributes === true);
       const own = ids?.[i];
@@ -128,16 +135,18 @@ async function searchAll(
   }
 }
 
+const HEADER = 'query\trank\tid\tscore';
+
 const row = (query: number, { rank, id, score, attributes }: Found): string =>
   [query, rank, shownId(id), score, ...(attributes ? [shownAttributes(attributes)] : [])].join('\t');
 
-/** Rows of errors count from the first query of the file, not of the batch. */
+/** Errors count queries from the first of the file, not of the batch. */
 function shiftRows(first: number): (error: unknown) => never {
   return (error) => {
-    if (typeof error === 'object' && error !== null && 'row' in error && typeof error.row === 'number') {
-      Object.assign(error, { row: error.row + first });
-    }
-    throw error;
+    if (!(error instanceof ScanneryError) || error.row === undefined) throw error;
+    const row = error.row + first;
+    const message = error.message.replace(/^query \d+/, `query ${row}`);
+    throw new ScanneryError(error.code, message, { row, value: error.value, cause: error });
   };
 }
 
