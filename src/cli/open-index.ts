@@ -3,6 +3,7 @@ import { type Id, Index, ScanneryError } from '../index.ts';
 import { UsageError } from './errors.ts';
 import { openInput } from './input/open-input.ts';
 import { vectorsOf } from './input/rows.ts';
+import { idOfText } from './input/values.ts';
 
 /** What commands that search an index are told. */
 export const indexArguments = <T>(yargs: Argv<T>) =>
@@ -31,9 +32,9 @@ export async function withIndex<T>(
  */
 export async function resolveId(index: Index, word: string): Promise<Id> {
   if (await index.has(word)) return word;
-  if (/^-?\d+$/.test(word)) {
-    const integer = Number(word);
-    if (Number.isSafeInteger(integer) && (await index.has(integer))) return integer;
+  const integer = idOfText(word);
+  if (typeof integer === 'number' && (await index.has(integer))) return integer;
+  if (/^-?[1-9]\d*$/.test(word)) {
     const big = BigInt(word);
     if (BigInt.asIntN(64, big) === big && (await index.has(big))) return big;
   }
