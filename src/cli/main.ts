@@ -11,12 +11,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 const controller = new AbortController();
-for (const name of ['SIGINT', 'SIGTERM'] as const) {
-  process.on(name, () => {
-    if (controller.signal.aborted) process.exit(EXIT.interrupted);
-    controller.abort();
-  });
-}
+// A second signal finds no listener, and ends the process as it would any other.
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => controller.abort());
 
 // Node would print warnings in its own way, experimental ones too.
 process.removeAllListeners('warning');

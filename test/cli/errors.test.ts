@@ -8,7 +8,7 @@ const CODES = Object.keys(ERROR_CODES) as ErrorCode[];
 
 describe('exit codes', () => {
   const page = readFileSync(new URL('../../docs/cli.md', import.meta.url), 'utf8');
-  const rows = [...page.matchAll(/^\| +(\d+) \| ([^|]*)\|/gm)];
+  const rows = [...page.matchAll(/^\| +(\d+) \| .*$/gm)];
 
   it('are those that docs/cli.md lists', () => {
     expect(rows.map(([, code]) => Number(code)).sort((a, b) => a - b)).toEqual(

@@ -97,7 +97,7 @@ export async function run(args: Arguments, session: Session): Promise<undefined>
 function buildOptions(args: Arguments, { dimensions, rows }: RowsFile, { signal, progress }: Session): BuildOptions {
   const { metric, k, targetRecall, threads, shards, seed, reordering } = args;
   return {
-    ...{ dimensions, metric, targetRecall, threads, shards, seed, signal, rebalanceAt: false },
+    ...{ dimensions, metric, targetRecall, threads, shards, seed, signal },
     ...{ tree: treeOf(args), hashing: hashingOf(args) },
     reordering: reordering === 'none' ? false : reordering && { vectors: reordering },
     defaults: k === undefined ? undefined : { k },

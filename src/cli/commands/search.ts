@@ -14,7 +14,7 @@ import type { ArgumentsOf } from '../commands.ts';
 import { throwIfAborted, UsageError } from '../errors.ts';
 import { shortest, shownAttributes, shownId, table } from '../format.ts';
 import { openInput, takingRows } from '../input/open-input.ts';
-import type { RowsFile } from '../input/rows.ts';
+import { type RowsFile, vectorsOf } from '../input/rows.ts';
 import { parseVector } from '../input/values.ts';
 import { indexArguments, resolveId, withIndex } from '../open-index.ts';
 import { type CommonArguments, type Session, toJson } from '../session.ts';
@@ -118,22 +118,29 @@ async function searchAll(
   session: Session,
 ): Promise<void> {
   let query = 0;
-  for await (const { vectors, ids } of file.chunks()) {
-    throwIfAborted(session.signal);
-    const first = query;
-    const answers = await takingRows(file, () => index.searchBatch(vectors, search).catch(shiftRows(first)));
-    const lines = first === 0 && !session.json ? [args.attributes ? `${HEADER}\tattributes` : HEADER] : [];
-    for (const [i, answer] of answers.entries()) {
-      const results = await found(index, answer, args.attributes === true);
-      const own = ids?.[i];
-      if (session.json) lines.push(toJson({ query, ...(own !== undefined && { id: own }), results }));
-      else for (const one of results) lines.push(row(query, one));
-      query++;
+  for await (const chunk of file.chunks()) {
+    const vectors = vectorsOf(chunk, file.dimensions ?? 0);
+    for (let from = 0; from < vectors.length; from += BATCH) {
+      throwIfAborted(session.signal);
+      const first = query;
+      const batch = vectors.slice(from, from + BATCH);
+      const answers = await takingRows(file, () => index.searchBatch(batch, search).catch(shiftRows(first)));
+      const lines = first === 0 && !session.json ? [args.attributes ? `${HEADER}\tattributes` : HEADER] : [];
+      for (const [i, answer] of answers.entries()) {
+        const results = await found(index, answer, args.attributes === true);
+        const id = chunk.ids?.[from + i];
+        if (session.json) lines.push(toJson({ query, ...(id !== undefined && { id }), results }));
+        else for (const one of results) lines.push(row(query, one));
+        query++;
+      }
+      if (lines.length > 0) await session.print(lines.join('\n'));
+      session.progress.update('search', query, file.rows);
     }
-    if (lines.length > 0) await session.print(lines.join('\n'));
-    session.progress.update('search', query, file.rows);
   }
 }
+
+/** Queries that are asked together, and whose answers are held. */
+const BATCH = 256;
 
 const HEADER = 'query\trank\tid\tscore';
 
@@ -151,13 +158,13 @@ function shiftRows(first: number): (error: unknown) => never {
 }
 
 async function found(index: Index, { ids, scores }: SearchResult, withAttributes: boolean): Promise<Found[]> {
-  const keepsVectors = index.stats().config.reordering !== false;
-  return Promise.all(
-    ids.map(async (id, i) => {
-      const attributes = withAttributes && keepsVectors ? (await index.get(id))?.attributes : undefined;
-      return { rank: i + 1, id, score: shortest(scores[i]!), ...(attributes && { attributes }) };
-    }),
-  );
+  const knowsAttributes = withAttributes && index.stats().config.reordering !== false;
+  const results: Found[] = [];
+  for (const [i, id] of ids.entries()) {
+    const attributes = knowsAttributes ? (await index.get(id))?.attributes : undefined;
+    results.push({ rank: i + 1, id, score: shortest(scores[i]!), ...(attributes && { attributes }) });
+  }
+  return results;
 }
 
 function shownResults(results: readonly Found[]): string {
