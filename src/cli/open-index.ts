@@ -42,13 +42,13 @@ export async function resolveId(index: Index, word: string): Promise<Id> {
 }
 
 /** At most so many queries of a file, from the first on. */
-export async function readQueries(path: string, most: number): Promise<number[][]> {
+export async function readQueries(path: string, most: number): Promise<ArrayLike<number>[]> {
   const file = await openInput(path);
-  const queries: number[][] = [];
+  const queries: ArrayLike<number>[] = [];
   for await (const chunk of file.chunks()) {
     for (const vector of vectorsOf(chunk, file.dimensions ?? 0)) {
       if (queries.length === most) return queries;
-      queries.push(Array.from(vector));
+      queries.push(vector);
     }
   }
   if (queries.length === 0) throw new ScanneryError('SCANNERY_INVALID_DATA', `${path} has no vectors`, { path });

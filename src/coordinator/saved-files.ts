@@ -16,6 +16,8 @@ export interface SavedFilesOptions {
 export interface SavedFileInfo {
   readonly path: string;
   readonly bytes: number;
+  /** Whether it is the log of what was written since the save, which `Index.repair` can mend. */
+  readonly isLog: boolean;
   /** What is wrong with it, with the place; undefined if nothing was found, or was not looked for. */
   readonly damage: ScanneryError | undefined;
 }
@@ -56,9 +58,10 @@ export async function savedFiles(directory: string, options?: SavedFilesOptions)
       for (const name of names.sort()) {
         const path = join(folder, name);
         const { size: bytes } = await wrap(path, () => stat(path));
-        files.push({ path, bytes, damage: verify ? await damageOf(path, name === LOG_FILE, signal) : undefined });
+        const isLog = name === LOG_FILE;
+        files.push({ path, bytes, isLog, damage: verify ? await damageOf(path, isLog, signal) : undefined });
       }
-      const log = files.find(({ path }) => path === join(folder, LOG_FILE));
+      const log = files.find(({ isLog }) => isLog);
       return { generation, files, logBytes: Math.max(0, (log?.bytes ?? 0) - LOG_START) };
     } catch (error) {
       // A save may have replaced the generation meanwhile.

@@ -16,13 +16,12 @@ export const options = (yargs: Argv<CommonArguments>) =>
 
 export async function run({ dir, yes }: ArgumentsOf<typeof options>, session: Session): Promise<undefined> {
   const { files } = await savedFiles(dir, { verify: true, signal: session.signal });
-  if (!yes) {
-    if (!process.stdin.isTTY) throw new UsageError(`there is no terminal to ask; --yes repairs ${dir} without`);
-    const damage = files.find((file) => file.damage)?.damage;
-    const found = damage === undefined ? 'no damage was found' : damage.message.replace(/;[^;]*$/, '');
-    if (!(await confirms(`${found}\nCut off the log of ${dir} at the first damage? (yes/no) `, session.signal))) {
-      throw new UsageError('nothing was changed');
-    }
+  const damage = files.find(({ isLog }) => isLog)?.damage;
+  if (!yes && !process.stdin.isTTY) throw new UsageError(`there is no terminal to ask; --yes repairs ${dir} without`);
+  if (!yes && damage !== undefined) {
+    const found = damage.message.replace(/;[^;]*$/, '');
+    const question = `${found}\nCut off the log there, and lose these bytes? (yes/no) `;
+    if (!(await confirms(question, session.signal))) throw new UsageError('nothing was changed');
   }
   throwIfAborted(session.signal);
   const { keptBytes, droppedBytes } = await Index.repair(dir);
