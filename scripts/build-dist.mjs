@@ -1,6 +1,6 @@
 // Makes dist/: the compiled sources with the declarations that users can reach, and the kernels beside their loader.
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -22,12 +22,18 @@ for (const path of emitted.filter((name) => name.endsWith('.js'))) {
   if (left) throw new Error(`dist/${path} still imports a TypeScript file: ${left[0]}`);
 }
 
-const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const { bin, exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const entries = Object.values(exports).flatMap(({ types }) => (types ? [posix.relative('dist', types)] : []));
 const declarations = reachableDeclarations(entries);
 for (const path of emitted.filter((name) => name.endsWith('.d.ts'))) {
   if (declarations.has(path)) writeFileSync(join(dist, path), declarations.get(path));
   else rmSync(join(dist, path));
+}
+
+for (const path of Object.values(bin)) {
+  if (!readFileSync(join(root, path), 'utf8').startsWith('#!'))
+    throw new Error(`${path} has no first line for a shell`);
+  chmodSync(join(root, path), 0o755);
 }
 
 const wasm = readdirSync(join(root, 'src', kernels)).filter((name) => name.endsWith('.wasm'));

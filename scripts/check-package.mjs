@@ -4,9 +4,8 @@ import { rmSync } from 'node:fs';
 import { register } from 'tsx/esm/api';
 
 register();
-const { installInto, installNode, pack, runJavaScript, runTypeScript, temporaryDirectory } = await import(
-  '../test/support/installed-package.ts'
-);
+const { installInto, installNode, pack, runCommandLine, runJavaScript, runTypeScript, temporaryDirectory } =
+  await import('../test/support/installed-package.ts');
 
 const versions = process.argv.slice(2);
 const directory = temporaryDirectory();
@@ -25,6 +24,7 @@ try {
       for (const [language, outcome] of Object.entries(runs)) {
         console.log(`Node ${outcome.node}, ${language}: works with the ${outcome.kernels} kernels`);
       }
+      console.log(`Node ${version}, command line: ${await runCommandLine(javaScript, node)} builds and searches`);
     } catch (error) {
       console.error(`Node ${version}: ${error.message}`);
       process.exitCode = 1;

@@ -1,3 +1,4 @@
+export { type SavedFileInfo, type SavedFiles, type SavedFilesOptions, savedFiles } from './coordinator/saved-files.ts';
 export type {
   CallEvent,
   CheckpointEvent,

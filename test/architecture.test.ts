@@ -31,6 +31,9 @@ function dependencies(file: string): { internal: string[]; packages: string[] } 
 /** The files by which the package is imported. */
 const ENTRIES = ['src/index.ts', 'src/recommender/index.ts', 'src/io/index.ts'];
 
+/** What the command line may import besides itself: the front doors, as any other user. */
+const FRONT_DOORS = [...ENTRIES, 'src/server/index.ts', 'src/protocol/errors.ts'];
+
 /** What each layer may import: folders, and files. */
 const LAYERS: Record<string, string[]> = {
   'src/protocol': ['src/protocol'],
@@ -38,6 +41,7 @@ const LAYERS: Record<string, string[]> = {
   'src/coordinator': ['src/protocol', 'src/shard', 'src/coordinator'],
   'src/io': ['src/protocol', 'src/coordinator/types.ts', 'src/io'],
   'src/recommender': ['src/protocol', 'src/shard', 'src/coordinator', 'src/io', 'src/recommender'],
+  'src/cli': ['src/cli', ...FRONT_DOORS],
 };
 
 describe.each(Object.keys(LAYERS))('%s', (layer) => {
@@ -78,8 +82,25 @@ it('only packing.ts knows msgpackr', () => {
   expect(users('msgpackr')).toEqual(['src/protocol/packing.ts']);
 });
 
-it('only data-files.ts knows csv-parse', () => {
-  expect(users('csv-parse')).toEqual(['src/recommender/data/data-files.ts']);
+it('only data-files.ts and the command line know csv-parse', () => {
+  expect(users('csv-parse').sort()).toEqual(['src/cli/input/csv.ts', 'src/recommender/data/data-files.ts']);
+});
+
+it.each(['yargs', 'cli-progress'])('only the command line knows %s', (name) => {
+  const found = users(name);
+  expect(found.length).toBeGreaterThan(0);
+  expect(found.filter((file) => !file.startsWith('src/cli/'))).toEqual([]);
+});
+
+it('each command is loaded when it is used', () => {
+  const modules = sources('src/cli/commands').map((file) => `./${relative('src/cli', file)}`);
+  const text = readFileSync(join(root, 'src/cli/commands.ts'), 'utf8');
+  expect(modules.length).toBeGreaterThan(5);
+  expect(modules.filter((file) => !text.includes(`() => import('${file}')`))).toEqual([]);
+  const importers = sources('src').filter((file) =>
+    valueImports(file).some((path) => path.startsWith('src/cli/commands/') && file !== 'src/cli/commands.ts'),
+  );
+  expect(importers).toEqual([]);
 });
 
 it('only onnx-query-model.ts knows onnxruntime-node, and only once it is needed', () => {
@@ -108,9 +129,11 @@ it('the source imports no package that is not a dependency', () => {
   expect([...used].sort()).toEqual([...Object.keys(declared), ...peers].sort());
 });
 
-it.each(ENTRIES)('%s imports from the layers, and nothing imports it', (entry) => {
+it.each(ENTRIES)('%s imports from the layers, and only the command line imports it', (entry) => {
   expect(dependencies(entry).internal.length).toBeGreaterThan(0);
-  const importers = sources('src').filter((file) => dependencies(file).internal.includes(entry));
+  const importers = sources('src').filter(
+    (file) => !file.startsWith('src/cli/') && dependencies(file).internal.includes(entry),
+  );
   expect(importers).toEqual([]);
 });
 

@@ -6,6 +6,7 @@ import {
   installInto,
   pack,
   root,
+  runCommandLine,
   runJavaScript,
   runTypeScript,
   temporaryDirectory,
@@ -40,6 +41,7 @@ describe('the packed package', () => {
         'CHANGELOG.md',
         'LICENSE',
         'README.md',
+        'dist/cli/main.js',
         'dist/index.d.ts',
         'dist/index.js',
         'dist/io/index.d.ts',
@@ -88,6 +90,15 @@ describe('the packed package', () => {
       const outcome = await runJavaScript(project);
       expect(outcome.node).toBe(process.versions.node);
       expect(['simd', 'relaxed']).toContain(outcome.kernels);
+    },
+    MINUTES,
+  );
+
+  it(
+    'has a command line that builds and searches',
+    async () => {
+      const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+      expect(await runCommandLine(project)).toBe(version);
     },
     MINUTES,
   );

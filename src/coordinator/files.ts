@@ -76,7 +76,8 @@ export class SavedFile {
     this.header = header;
   }
 
-  static async open(path: string, kind: string): Promise<SavedFile> {
+  /** `kind`: what it has to be; any if left out. */
+  static async open(path: string, kind?: string): Promise<SavedFile> {
     return wrap(path, async () => {
       const handle = await open(path, 'r');
       try {
@@ -125,18 +126,36 @@ export class SavedFile {
           throw truncated(this.path, section.offset + section.length, section.offset + start + bytesRead);
         const expected = section.checksums[piece];
         check = () => {
-          if (verify && into.hash(start, length) >>> 0 !== expected) {
-            throw damaged(this.path, `section ${i}, bytes ${start} to ${start + length}`);
-          }
+          if (verify && into.hash(start, length) >>> 0 !== expected) throw damagedPiece(this.path, i, start, length);
         };
       }
       check();
     });
   }
 
+  /** Compares every section with its checksums, a piece at a time. */
+  async verify(signal?: AbortSignal): Promise<void> {
+    const piece = Buffer.alloc(PIECE_BYTES);
+    await wrap(this.path, async () => {
+      for (const [i, { offset, length, checksums }] of this.header.sections.entries()) {
+        for (let start = 0; start < length; start += PIECE_BYTES) {
+          throwIfAborted(signal);
+          const bytes = piece.subarray(0, Math.min(PIECE_BYTES, length - start));
+          const { bytesRead } = await this.#handle.read(bytes, 0, bytes.length, offset + start);
+          if (bytesRead !== bytes.length) throw truncated(this.path, offset + length, offset + start + bytesRead);
+          if (xxh32(bytes) !== checksums[start / PIECE_BYTES]) throw damagedPiece(this.path, i, start, bytes.length);
+        }
+      }
+    });
+  }
+
   async close(): Promise<void> {
     await this.#handle.close();
   }
+}
+
+function damagedPiece(path: string, section: number, start: number, length: number): ScanneryError {
+  return damaged(path, `section ${section}, bytes ${start} to ${start + length}`);
 }
 
 /** Turns an error of the operating system into one of ours. */

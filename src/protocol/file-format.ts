@@ -84,8 +84,8 @@ export function decodePreamble(bytes: Buffer, path: string): { length: number; c
   return { length, checksum: bytes.readUInt32LE(16) };
 }
 
-/** Checks and decodes a header; section offsets come back as positions in the file. */
-export function decodeHeader(bytes: Buffer, checksum: number, kind: string, path: string): FileHeader {
+/** Checks and decodes a header, of any kind if none is given; section offsets come back as positions in the file. */
+export function decodeHeader(bytes: Buffer, checksum: number, kind: string | undefined, path: string): FileHeader {
   if (xxh32(bytes) !== checksum) throw damaged(path, 'its header');
   let header: FileHeader;
   try {
@@ -94,8 +94,9 @@ export function decodeHeader(bytes: Buffer, checksum: number, kind: string, path
     throw damaged(path, 'its header', cause);
   }
   const start = alignSection(PREAMBLE_BYTES + bytes.length);
-  if (header?.kind !== kind || typeof header.meta !== 'object' || !Array.isArray(header.sections)) {
-    throw damaged(path, `its header, which should be of kind '${kind}'`);
+  const isKind = kind === undefined ? typeof header?.kind === 'string' : header?.kind === kind;
+  if (!isKind || typeof header.meta !== 'object' || !Array.isArray(header.sections)) {
+    throw damaged(path, kind === undefined ? 'its header' : `its header, which should be of kind '${kind}'`);
   }
   const sections = header.sections.map((section) => {
     const pieces = Math.ceil(section?.length / PIECE_BYTES);

@@ -17,6 +17,15 @@ it.each(METRICS)('tells what a build left, and what came and went since, under %
   expect(leaves.largest).toBeGreaterThan(leaves.median);
   expect(leaves.median).toBeGreaterThan(leaves.smallest);
   expect(leaves.imbalance).toBeGreaterThan(1);
+  const { histogram } = leaves;
+  expect(histogram.reduce((sum, step) => sum + step.leaves, 0)).toBe(leaves.count);
+  expect(histogram.length).toBeLessThanOrEqual(12);
+  expect(histogram[0]!.from).toBe(leaves.smallest);
+  expect(histogram.at(-1)!.from).toBeLessThanOrEqual(leaves.largest);
+  expect(histogram.at(-1)!.to).toBeGreaterThanOrEqual(leaves.largest);
+  for (const [i, step] of histogram.slice(1).entries()) expect(step.from).toBe(histogram[i]!.to + 1);
+  expect(histogram[0]!.leaves).toBeGreaterThan(0);
+  expect(histogram.at(-1)!.leaves).toBeGreaterThan(0);
   expect(leaves.imbalance).toBeLessThan(leaves.count);
 
   await index.delete(Array.from({ length: 300 }, (_, i) => i));

@@ -68,6 +68,21 @@ export async function runJavaScript(project: string, node = process.execPath): P
   return JSON.parse(await run(node, ['main.js'], project));
 }
 
+/** Builds and searches an index with the command line of a project that has the package; what `--version` prints. */
+export async function runCommandLine(project: string, node = process.execPath): Promise<string> {
+  const version = await run('npx', ['--no-install', 'scannery', '--version'], project);
+  const main = join(project, 'node_modules/scannery/dist/cli/main.js');
+  const command = async (...args: string[]): Promise<unknown> =>
+    JSON.parse(await run(node, [main, ...args, '--json', '--quiet'], project));
+  writeFileSync(join(project, 'items.jsonl'), '{"id": "a", "vector": [1, 0]}\n{"id": "b", "vector": [0, 2]}\n');
+  const built = (await command('build', 'items.jsonl', '--output', 'by-command', '--force')) as { size: number };
+  const found = (await command('search', 'by-command', '--vector', '1 3')) as { results: { id: string }[] };
+  if (built.size !== 2 || found.results.map(({ id }) => id).join() !== 'b,a') {
+    throw new Error(`the command line answers ${JSON.stringify({ built, found })}`);
+  }
+  return version.trim();
+}
+
 /** Compiles the TypeScript program as strictly as can be, in a project that has the package, and runs it. */
 export async function runTypeScript(project: string, node = process.execPath): Promise<Outcome> {
   for (const name of ['@types/node', 'undici-types']) {
