@@ -26,7 +26,8 @@ const id = {
 };
 
 const attributeValues = {
-  additionalProperties: { type: ['string', 'number', 'boolean', 'array', 'null'], items: { type: 'string' } },
+  // Lists come first: serialized as the first type that fits, they would be text otherwise.
+  additionalProperties: { type: ['array', 'string', 'number', 'boolean', 'null'], items: { type: 'string' } },
 };
 const attributes = {
   $id: 'Attributes',
