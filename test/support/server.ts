@@ -1,26 +1,12 @@
 import type { LightMyRequestResponse } from 'fastify';
 import Schema from 'typebox/schema';
 import { afterAll, expect } from 'vitest';
-import { type Id, Index } from '../../src/index.ts';
+import type { Index } from '../../src/index.ts';
 import { pack, unpack } from '../../src/protocol/packing.ts';
 import { createServer, type ScanneryServer, type ServerOptions } from '../../src/server/index.ts';
+import { smallIndex } from './server-index.ts';
 
-export const DIMENSIONS = 4;
-export const BIG = 2n ** 63n - 1n;
-export const LARGE = 2 ** 40;
-/** Text, integers and bigints, some of which are written alike. */
-export const IDS: readonly Id[] = ['a', 'b', '5', 5, 5n, BIG, LARGE, 'ä/ö', 7, 'last'];
-
-/** Row i is near direction i modulo 4, the more so the lower i is. */
-export const vectorOf = (i: number): number[] =>
-  Array.from({ length: DIMENSIONS }, (_, j) => (j === i % DIMENSIONS ? 1 : 0.05 * (i + 1)));
-
-/** A small index of all kinds of ids, some of which have attributes. */
-export function smallIndex(): Promise<Index> {
-  const vectors = IDS.map((_, i) => vectorOf(i));
-  const attributes = IDS.map((_, i) => (i % 2 === 0 ? { colour: i < 5 ? 'red' : 'blue', price: i } : null));
-  return Index.build({ vectors, ids: IDS.slice(), attributes }, { threads: 1, metric: 'dot_product' });
-}
+export * from './server-index.ts';
 
 /** A server of a small index, or of another; both are closed after the file's tests. */
 export async function serve(options: ServerOptions = {}, given?: Index): Promise<ScanneryServer> {
@@ -73,7 +59,8 @@ export async function call(server: ScanneryServer, { body, headers, ...request }
     ...(body !== undefined && { payload: (raw ? body : JSON.stringify(body)) as string }),
   });
   const type = String(response.headers['content-type'] ?? '').split(';')[0]!;
-  const read = type === JSON_TYPE ? response.json() : type === PACKED ? unpack(response.rawPayload) : response.payload;
+  const json = type === JSON_TYPE && method !== 'HEAD';
+  const read = json ? response.json() : type === PACKED ? unpack(response.rawPayload) : response.payload;
   const answer = { status: response.statusCode, body: read, headers: response.headers };
   if (method !== 'HEAD') expectDocumented(server, method, request.url, type, answer);
   return answer;
