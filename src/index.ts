@@ -1,4 +1,3 @@
-export { type SavedFileInfo, type SavedFiles, type SavedFilesOptions, savedFiles } from './coordinator/saved-files.ts';
 export type {
   CallEvent,
   CheckpointEvent,
@@ -9,6 +8,7 @@ export type {
   WorkerRestartEvent,
   WriteEvent,
 } from './coordinator/events.ts';
+export { type SavedFileInfo, type SavedFiles, type SavedFilesOptions, savedFiles } from './coordinator/saved-files.ts';
 export type {
   DeleteResult,
   Explanation,
