@@ -1,6 +1,6 @@
 import { cpSync, existsSync, mkdtempSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { Embedding, ScaNN, StringLookup, Tower } from '../../src/recommender/index.ts';
+import { BruteForce, Embedding, ScaNN, StringLookup, Tower } from '../../src/recommender/index.ts';
 import { Random } from './random.ts';
 
 export const USERS = ['42', '7', 'zoë', 'a b'];
@@ -8,10 +8,11 @@ export const USERS = ['42', '7', 'zoë', 'a b'];
 export interface VersionShape {
   readonly size: number;
   readonly dimensions: number;
-  readonly numLeaves: number;
+  /** Of a ScaNN layer; without, all candidates are scored. */
+  readonly numLeaves?: number;
 }
 
-const SMALL: VersionShape = { size: 300, dimensions: 8, numLeaves: 10 };
+const SMALL: VersionShape = { size: 300, dimensions: 8 };
 
 /** Saves a layer for `USERS` whose identifiers say the version: 'v3/film 17'. Each version has candidates and users of its own. */
 export async function saveVersion(directory: string, version: number, shape: VersionShape = SMALL): Promise<void> {
@@ -21,7 +22,11 @@ export async function saveVersion(directory: string, version: number, shape: Ver
   embedding.setWeights(random.normals(USERS.length + 1, dimensions));
   const queryModel = new Tower([new StringLookup({ vocabulary: USERS }), embedding]);
   const titles = Array.from({ length: size }, (_, i) => `v${version}/film ${i}`);
-  await using layer = new ScaNN({ queryModel, k: 5, numLeaves, numReorderingCandidates: 50, shards: 1, threads: 1 });
+  const common = { queryModel, k: 5, threads: 1 };
+  await using layer =
+    numLeaves === undefined
+      ? new BruteForce(common)
+      : new ScaNN({ ...common, numLeaves, numReorderingCandidates: 50, shards: 1 });
   await layer.index(random.normals(size, dimensions), titles);
   await layer.save(directory);
 }
@@ -29,11 +34,12 @@ export async function saveVersion(directory: string, version: number, shape: Ver
 /**
  * Publishes a version as one should: it is there at once, or not at all.
  *
- * @param stock a folder of the same disk, where each version is kept once it was made
+ * @param stock a folder of the same disk, where what was made is kept, by its number
+ * @param made which of them to publish
  */
-export async function publish(stock: string, model: string, version: number, shape?: VersionShape): Promise<void> {
-  const kept = join(stock, String(version));
-  if (!existsSync(kept)) await saveVersion(kept, version, shape);
+export async function publish(stock: string, model: string, version: number, made = version): Promise<void> {
+  const kept = join(stock, String(made));
+  if (!existsSync(kept)) await saveVersion(kept, made);
   const staged = mkdtempSync(join(stock, 'staged-'));
   cpSync(kept, staged, { recursive: true });
   renameSync(staged, join(model, String(version)));

@@ -6,6 +6,8 @@ import { FIRST_INPUT, type ModelInput, SIGNATURE_NAME, type Signature } from './
 /** A request as a layer takes it, and the format that its answer is to have. */
 export interface PredictRequest {
   readonly queries: Queries;
+  /** How many queries these are. */
+  readonly count: number;
   readonly format: 'row' | 'column';
 }
 
@@ -34,8 +36,8 @@ export function readPredictRequest(body: unknown, signature: Signature): Predict
   if (hasInstances && hasInputs) {
     throw refusal({ words: 'inputs' }, inputs, "a request has either 'instances' or 'inputs', not both");
   }
-  if (hasInstances) return { queries: queriesOf(readRows(instances, signature), signature), format: 'row' };
-  if (hasInputs) return { queries: queriesOf(readColumns(inputs, signature), signature), format: 'column' };
+  if (hasInstances) return { ...queriesOf(readRows(instances, signature), signature), format: 'row' };
+  if (hasInputs) return { ...queriesOf(readColumns(inputs, signature), signature), format: 'column' };
   throw refusal({ words: 'instances' }, undefined, "Missing 'inputs' or 'instances' key");
 }
 
@@ -91,18 +93,23 @@ function readColumns(given: unknown, signature: Signature): Map<string, Values> 
 }
 
 /** What a layer is asked: embeddings in one array, one column, or columns by name. */
-function queriesOf(columns: ReadonlyMap<string, Values>, { inputs, named, dimensions }: Signature): Queries {
+function queriesOf(
+  columns: ReadonlyMap<string, Values>,
+  { inputs, named, dimensions }: Signature,
+): Pick<PredictRequest, 'queries' | 'count'> {
   const [[only, values] = [FIRST_INPUT, []]] = columns;
+  const count = values.length;
   if (inputs?.[0]?.type === 'embedding') {
     const rows = values as readonly (readonly number[])[];
     // An index of nothing may not know its dimensions; it counts the queries, and that is all.
-    if (dimensions === 0) return rows;
-    const queries = new Float32Array(rows.length * dimensions);
+    if (dimensions === 0) return { queries: rows, count };
+    const queries = new Float32Array(count * dimensions);
     for (const [row, embedding] of rows.entries()) queries.set(embedding, row * dimensions);
-    return queries;
+    return { queries, count };
   }
   const byName = inputs === null ? columns.size > 1 || only !== FIRST_INPUT : named;
-  return byName ? Object.fromEntries(columns as ReadonlyMap<string, FeatureColumn>) : (values as FeatureColumn);
+  const features = columns as ReadonlyMap<string, FeatureColumn>;
+  return { queries: byName ? Object.fromEntries(features) : (values as FeatureColumn), count };
 }
 
 /** The inputs of a query model that cannot say which it has: those of the first instance. */
@@ -130,10 +137,8 @@ function readerOf({ type }: Input, { dimensions }: Signature): Reader {
       };
     case 'embedding':
       return (value, place) => {
-        const fits = Array.isArray(value) && (dimensions === 0 || value.length === dimensions);
-        if (!fits) {
-          const what = Array.isArray(value) ? `a list of ${value.length}` : value;
-          throw bad(place, what, `a list of ${dimensions || 'the'} numbers`);
+        if (!Array.isArray(value) || (dimensions !== 0 && value.length !== dimensions)) {
+          throw bad(place, value, dimensions === 0 ? 'a list of numbers' : `a list of ${dimensions} numbers`);
         }
         const wrong = value.findIndex((each) => typeof each !== 'number');
         if (wrong < 0) return value;
@@ -182,11 +187,8 @@ function decode(base64: string, place: Place): string {
 }
 
 function bad(place: Place, value: unknown, allowed: string): ScanneryError {
-  return refusal(
-    place,
-    value,
-    `${place.words} must be ${allowed}, received ${Array.isArray(value) ? 'a list' : show(value)}`,
-  );
+  const received = Array.isArray(value) ? `a list of ${value.length}` : show(value);
+  return refusal(place, value, `${place.words} must be ${allowed}, received ${received}`);
 }
 
 function refusal({ words, row }: Place, value: unknown, message: string): ScanneryError {
