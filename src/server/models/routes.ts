@@ -109,7 +109,7 @@ export async function modelRoutes(root: FastifyInstance, options: ModelRoutesOpt
           schema: about('predictByVersion', 'Asks one version of a model', PredictAnswer, VersionParams, PredictBody),
           config,
         },
-        (request, reply) => predict(request, reply, request.params.name, Number(request.params.version)),
+        (request, reply) => predict(request, reply, request.params.name, versionOf(request.params.version)),
       );
       app.get<OfModel>(
         NAME,
@@ -119,7 +119,7 @@ export async function modelRoutes(root: FastifyInstance, options: ModelRoutesOpt
       app.get<OfVersion>(
         VERSION,
         { schema: about('modelVersionStatus', 'The state of one version of a model', StatusAnswer, VersionParams) },
-        (request) => store.status(request.params.name, Number(request.params.version)),
+        (request) => store.status(request.params.name, versionOf(request.params.version)),
       );
       app.get<OfModel>(
         `${NAME}/metadata`,
@@ -143,7 +143,7 @@ export async function modelRoutes(root: FastifyInstance, options: ModelRoutesOpt
             VersionParams,
           ),
         },
-        (request) => metadata(request.params.name, Number(request.params.version)),
+        (request) => metadata(request.params.name, versionOf(request.params.version)),
       );
       const labelled = { schema: { hide: true, params: LabelParams } };
       app.post<OfLabel>(`${LABEL}::predict`, labelled, (request) => refuseLabel(request.params.label));
@@ -176,6 +176,13 @@ function parseJson(body: Buffer): unknown {
     const message = `JSON Parse error: ${(cause as Error).message}`;
     throw new ScanneryError('SCANNERY_INVALID_OPTION', message, { option: 'the body', cause });
   }
+}
+
+function versionOf(digits: string): number {
+  const version = Number(digits);
+  if (Number.isSafeInteger(version)) return version;
+  const message = `Failed to convert version: ${digits} to numeric.`;
+  throw new ScanneryError('SCANNERY_INVALID_OPTION', message, { option: 'version', value: digits });
 }
 
 function refuseLabel(label: string): never {

@@ -80,6 +80,11 @@ describe('metadata', () => {
   });
 });
 
+it('versions beyond safe integers are refused', async () => {
+  const { status, json } = await get('films/versions/99999999999999999999');
+  expect([status, json]).toEqual([400, { error: 'Failed to convert version: 99999999999999999999 to numeric.' }]);
+});
+
 it('other paths are malformed, and other methods are, too', async () => {
   for (const url of ['/v1/models', '/v1/models/films/metadata/more', '/v1/models/films:predict']) {
     const { status, json } = await send({ method: 'GET', url });
