@@ -26,7 +26,7 @@ export class ServedModel {
   readonly #versions = new Map<number, Version>();
   readonly #closed = new AbortController();
   #looking: Promise<unknown> = Promise.resolve();
-  #draining = new Set<Promise<void>>();
+  readonly #draining = new Set<Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
   /** Why the directory could not be read when it was last looked at. */
   #unreadable: unknown;

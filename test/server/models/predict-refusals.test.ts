@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { get, post, predict, send } from '../../support/model-app.ts';
 
@@ -111,6 +112,29 @@ describe('predict refuses', () => {
       expect(json).toEqual({ error: `Servable not found for request: ${servable}` });
       expect(status).toBe(404);
     }
+  });
+
+  it('anything else that is JSON, without failing', async () => {
+    const names = fc.constantFrom('input_1', 'user', 'age', 'b64', '__proto__');
+    const embedding = fc.array(fc.double(), { minLength: 2, maxLength: 2 });
+    const value = fc.oneof(
+      ...[fc.string(), embedding, fc.jsonValue({ maxDepth: 3 }), fc.dictionary(names, fc.jsonValue({ maxDepth: 1 }))],
+    );
+    const instances = fc.array(value, { maxLength: 3 });
+    const inputs = fc.oneof(instances, value);
+    const any = fc.record({ instances, inputs, signature_name: value }, { requiredKeys: [] });
+    const body = fc.oneof(fc.record({ instances }), fc.record({ inputs }), any);
+    const seen = new Set<number>();
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom('films', 'deep', 'plain', 'none'), body, async (name, sent) => {
+        const { status, json } = await predict(name, sent);
+        expect([200, 400]).toContain(status);
+        expect(Object.keys(json as object)).toHaveLength(1);
+        seen.add(status);
+      }),
+      { seed: 13, numRuns: 500 },
+    );
+    expect(seen.size).toBe(2);
   });
 
   it('labels, of which there are none', async () => {
