@@ -15,7 +15,8 @@ export const ERROR_CODES = {
   SCANNERY_DIVERGED: 'The loss of a training batch is not finite.',
   SCANNERY_WORKER_FAILED: 'A worker thread died, and the work it held could not be done by another.',
   SCANNERY_OUT_OF_MEMORY: 'A shard or a request does not fit the memory that WebAssembly can address (4 GiB).',
-  SCANNERY_NOT_FOUND: 'The directory holds no saved index, or not the files that were looked for.',
+  SCANNERY_NOT_FOUND:
+    'The directory holds no saved index, or not the files that were looked for; or no such model or version is served.',
   SCANNERY_BAD_MAGIC: 'A file is not a scannery file.',
   SCANNERY_NEWER_VERSION: 'A file was written by a newer version of the format than this one reads.',
   SCANNERY_TRUNCATED: 'A file is shorter than its header says, or is missing.',
