@@ -20,6 +20,8 @@ const LEAVES_PER_TURN = 512;
 /** Vectors of the build, and vectors added since, whose distances to their centroids are compared. */
 const SAMPLED = 200;
 const SEED = 1;
+/** Steps of a histogram at the most. */
+const HISTOGRAM_STEPS = 12;
 /** What was added is unlike the rest if its vectors lie so much further from their centroids, by their squared distance, ... */
 const DRIFTED = 1.25;
 /** ... and crowds into few leaves if the imbalance becomes so much larger. */
@@ -46,6 +48,7 @@ export async function healthOf(data: IndexData): Promise<IndexHealth> {
       median: sizes[sizes.length >>> 1] ?? 0,
       largest: sizes.at(-1) ?? 0,
       imbalance: imbalanceOf(sizes),
+      histogram: histogramOf(sizes),
     },
     drift: await driftOf(data),
   };
@@ -61,6 +64,20 @@ function imbalanceOf(sizes: readonly number[]): number {
   const lanes = sizes.reduce((sum, size) => sum + size, 0);
   const squares = sizes.reduce((sum, size) => sum + size * size, 0);
   return lanes === 0 ? 1 : (squares * sizes.length) / (lanes * lanes);
+}
+
+/** Sizes, ascending, in steps of equal width. */
+function histogramOf(sizes: readonly number[]): IndexHealth['leaves']['histogram'] {
+  if (sizes.length === 0) return [];
+  const smallest = sizes[0]!;
+  const width = Math.ceil((sizes.at(-1)! - smallest + 1) / HISTOGRAM_STEPS);
+  const steps = Math.ceil((sizes.at(-1)! - smallest + 1) / width);
+  const histogram = Array.from({ length: steps }, (_, i) => {
+    const from = smallest + i * width;
+    return { from, to: from + width - 1, leaves: 0 };
+  });
+  for (const size of sizes) histogram[Math.floor((size - smallest) / width)]!.leaves++;
+  return histogram;
 }
 
 /** Lanes of each leaf in all memories, deleted vectors' ones included, and those about as the build left them; ascending. */

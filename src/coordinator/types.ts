@@ -189,6 +189,8 @@ export interface IndexHealth {
     readonly largest: number;
     /** Mean of squared sizes over the square of the mean: 1 if all are alike, 2 if scans take twice as long as then (faiss). */
     readonly imbalance: number;
+    /** How many leaves have from `from` to `to` vectors: at most 12 steps of equal width, from the smallest leaf to the largest. */
+    readonly histogram: readonly { readonly from: number; readonly to: number; readonly leaves: number }[];
   };
   /**
    * Squared distance to the nearest centroid: the mean of vectors added since the build, over that of the others, by a sample. 1 says
