@@ -31,7 +31,6 @@ export function Chart({ times, series, format, fromZero, onCursor }: ChartProps)
   latest.current = { format, onCursor };
   const look = series.map(({ name, colour }) => `${name} ${colour}`).join();
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `look` is all of the series that it depends on
   useEffect(() => {
     const options = optionsOf(series, fromZero, latest.current.format, (at) => latest.current.onCursor(at));
     const made = new uPlot(

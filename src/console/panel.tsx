@@ -30,6 +30,14 @@ export const Figure = ({ name, value, note }: { name: string; value: string; not
   </div>
 );
 
+/** What is wider than a small screen scrolls by itself, also by keyboard. */
+export const Scroll = ({ name, children }: { name: string; children: ComponentChildren }) => (
+  // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be in reach of the keyboard
+  <section class="scroll" aria-label={name} tabIndex={0}>
+    {children}
+  </section>
+);
+
 /** What the server said of a request that failed. */
 export const ErrorMessage = ({ error }: { error: ApiError | undefined }) => {
   if (error === undefined) return null;

@@ -11,7 +11,7 @@ export interface Reading {
   /** Undefined as long as it was not measured. */
   readonly recall: number | undefined;
   /** Bytes of shared memory in use by the index. */
-  readonly indexBytes: number;
+  readonly indexBytes: number | undefined;
   /** Bytes of the server's process; undefined where the system does not tell. */
   readonly processBytes: number | undefined;
 }
@@ -39,16 +39,16 @@ export const WINDOW_SECONDS = 300;
 /** Routes whose time is that of a query. */
 const isSearch = (labels: Readonly<Record<string, string>>): boolean => (labels.route ?? '').startsWith('/v1/search');
 
-/** @param bytes those of the index, by its statistics */
-export function readingOf(metrics: string, bytes: number, time: number): Reading {
+export function readingOf(metrics: string, time: number): Reading {
   const samples = parseMetrics(metrics);
-  const recall = sumOf(samples, 'scannery_live_recall');
+  const recall = sumOf(samples, 'scannery_recall_estimate');
+  const isSampled = (sumOf(samples, 'scannery_recall_samples_total') ?? 0) > 0;
   return {
     time,
     queries: sumOf(samples, 'scannery_queries_total') ?? 0,
-    latency: histogramOf(samples, 'scannery_request_duration_seconds', isSearch),
-    recall: recall !== undefined && Number.isFinite(recall) ? recall : undefined,
-    indexBytes: bytes,
+    latency: histogramOf(samples, 'scannery_http_request_duration_seconds', isSearch),
+    recall: isSampled ? recall : undefined,
+    indexBytes: sumOf(samples, 'scannery_memory_bytes'),
     processBytes: sumOf(samples, 'process_resident_memory_bytes'),
   };
 }
@@ -69,7 +69,7 @@ export function pointOf(before: readonly Reading[], now: Reading): Point {
     queriesPerSecond: isKnown ? growth(last.queries, now.queries) / passed : null,
     ...{ p50: milliseconds(0.5), p90: milliseconds(0.9), p99: milliseconds(0.99) },
     recall: now.recall ?? null,
-    indexBytes: now.indexBytes,
+    indexBytes: now.indexBytes ?? null,
     processBytes: now.processBytes ?? null,
   };
 }

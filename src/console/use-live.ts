@@ -27,7 +27,7 @@ export function useLive(isOn: boolean): Live {
       try {
         const [found, text] = await Promise.all([stats(), metrics()]);
         if (hasEnded) return;
-        const reading = readingOf(text, found.bytes, Date.now() / 1000);
+        const reading = readingOf(text, Date.now() / 1000);
         const point = pointOf(readings, reading);
         readings = recent([...readings, reading], reading.time);
         setLive((before) => ({

@@ -11,9 +11,11 @@ import fastify, {
   type FastifyServerOptions,
 } from 'fastify';
 import type { Index } from '../index.ts';
+import { consoleRoutes } from './console.ts';
 import { ServerContext } from './context.ts';
 import { readBodies } from './encoding.ts';
 import { asHttpError, errorBody, HttpError } from './errors.ts';
+import { frontierRoutes } from './frontier.ts';
 import { guard } from './gate.ts';
 import type { ResolvedServerOptions } from './options.ts';
 import { searchRoutes } from './routes/search.ts';
@@ -63,6 +65,8 @@ export async function makeApp(
   searchRoutes(app, context, schemas);
   vectorRoutes(app, context, schemas);
   systemRoutes(app, context);
+  frontierRoutes(app, context);
+  await consoleRoutes(app);
   await app.ready();
   return { app, context };
 }

@@ -55,17 +55,17 @@ export class ServerContext {
 
   /**
    * Does the work of a request, which counts as so many queries or writes. It is not begun where too many are in flight, and its
-   * signal is aborted at the deadline of the request, when the client goes away, and when a stopping server waits no longer.
+   * signal is aborted at the deadline of the request (`longest` milliseconds at the most), when the client goes away, and when a stopping server waits no longer.
    *
    * @throws {HttpError} 503 when too many are in flight, 504 at the deadline, 400 where the request's own deadline is none
    */
   async run<T>(
     request: FastifyRequest,
     reply: FastifyReply,
-    { kind, count }: { kind: Work; count: number },
+    { kind, count, longest = this.options.limits.requestTimeoutMs }: { kind: Work; count: number; longest?: number },
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    const milliseconds = timeoutOf(request, this.options.limits.requestTimeoutMs);
+    const milliseconds = timeoutOf(request, longest);
     const admission = this.admissions[kind];
     admission.enter(count);
     const deadline = new Deadline(reply, milliseconds);

@@ -1,6 +1,6 @@
 import type { SearchAnswer } from '../api.ts';
 import { integer, microseconds, short } from '../format.ts';
-import { Figure, Panel } from '../panel.tsx';
+import { Figure, Panel, Scroll } from '../panel.tsx';
 import { type Lane, layOut, type Stage, ticks } from '../timeline.ts';
 
 type Account = NonNullable<SearchAnswer['explanation']>;
@@ -115,7 +115,7 @@ const LaneBars = ({ lane, y, x }: { lane: Lane; y: number; x: (time: number) => 
 
 function ShardTable({ account: { shards, microseconds: times } }: { account: Account }) {
   return (
-    <div class="scroll" role="region" aria-label="Times of each shard" tabIndex={0}>
+    <Scroll name="Times of each shard">
       <table class="numbers">
         <thead>
           <tr>
@@ -129,7 +129,6 @@ function ShardTable({ account: { shards, microseconds: times } }: { account: Acc
         </thead>
         <tbody>
           {shards.map((shard, i) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: a shard is its number
             <tr key={i}>
               <th scope="row">shard {i}</th>
               <td>{integer(shard.codesScanned)}</td>
@@ -147,6 +146,6 @@ function ShardTable({ account: { shards, microseconds: times } }: { account: Acc
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }

@@ -23,23 +23,27 @@ export function FrontierChart({ points, best, isChosen, onChoose }: FrontierChar
   const x = (recall: number): number => LEFT + EDGE + ((WIDTH - LEFT - 2 * EDGE) * (recall - least)) / spread;
   const y = (qps: number): number => EDGE + (HEIGHT - BOTTOM - EDGE) * (1 - qps / (fastest * 1.05));
   return (
+    // biome-ignore lint/a11y/useSemanticElements: a drawing is no fieldset
     <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="group" aria-label="Frontier: a button for each setting">
-      {ticks(fastest, 4).map((qps) => (
-        <g key={qps} aria-hidden="true">
-          <line class="grid" x1={LEFT} x2={WIDTH - 8} y1={y(qps)} y2={y(qps)} />
-          <text class="mark" x={LEFT - 6} y={y(qps) + 4} text-anchor="end">
-            {short(qps)}
+      {/* biome-ignore lint/a11y/noAriaHiddenOnFocusable: nothing in it takes the focus; each button tells its numbers */}
+      <g aria-hidden="true">
+        {ticks(fastest, 4).map((qps) => (
+          <g key={qps}>
+            <line class="grid" x1={LEFT} x2={WIDTH - 8} y1={y(qps)} y2={y(qps)} />
+            <text class="mark" x={LEFT - 6} y={y(qps) + 4} text-anchor="end">
+              {short(qps)}
+            </text>
+          </g>
+        ))}
+        {recallMarks(least, least + spread).map((recall) => (
+          <text key={recall} class="mark" x={x(recall)} y={HEIGHT - BOTTOM + 15} text-anchor="middle">
+            {percent(recall)}
           </text>
-        </g>
-      ))}
-      {recallMarks(least, least + spread).map((recall) => (
-        <text key={recall} class="mark" x={x(recall)} y={HEIGHT - BOTTOM + 15} text-anchor="middle" aria-hidden="true">
-          {percent(recall)}
+        ))}
+        <text class="mark" x={(LEFT + WIDTH) / 2} y={HEIGHT - 5} text-anchor="middle">
+          recall
         </text>
-      ))}
-      <text class="mark" x={(LEFT + WIDTH) / 2} y={HEIGHT - 5} text-anchor="middle" aria-hidden="true">
-        recall
-      </text>
+      </g>
       <polyline class="line" points={points.map((point) => `${x(point.recall)},${y(speed(point))}`).join(' ')} />
       {points.map((point) => (
         <Point

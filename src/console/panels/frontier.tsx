@@ -2,7 +2,7 @@ import { useState } from 'preact/hooks';
 import type { FrontierPoint, IndexStats } from '../../coordinator/types.ts';
 import { type Frontier, frontier, tune } from '../api.ts';
 import { integer, microseconds, percent } from '../format.ts';
-import { ErrorMessage, Panel } from '../panel.tsx';
+import { ErrorMessage, Panel, Scroll } from '../panel.tsx';
 import type { Settings } from '../settings.ts';
 import { useAnswer } from '../use-answer.ts';
 import { FrontierChart } from './frontier-chart.tsx';
@@ -84,7 +84,7 @@ function Points({ frontier: { frontier: points, k, ...best }, settings, onChoose
       </figcaption>
       <details>
         <summary>Settings as a table</summary>
-        <div class="scroll" role="region" aria-label="Settings of the frontier" tabIndex={0}>
+        <Scroll name="Settings of the frontier">
           <table class="numbers">
             <thead>
               <tr>
@@ -107,7 +107,7 @@ function Points({ frontier: { frontier: points, k, ...best }, settings, onChoose
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       </details>
     </figure>
   );

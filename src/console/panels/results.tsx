@@ -2,6 +2,7 @@ import type { Attributes } from '../../protocol/filter.ts';
 import type { Metric } from '../../protocol/metrics.ts';
 import type { SearchAnswer } from '../api.ts';
 import { kindOf, linkTo, textOf } from '../id-text.ts';
+import { Scroll } from '../panel.tsx';
 
 const SCORES: Record<Metric, string> = {
   dot_product: 'dot product, larger is nearer',
@@ -15,7 +16,7 @@ export function Results({ answer, metric }: { answer: SearchAnswer; metric: Metr
   if (ids.length === 0) return <p class="empty">Nothing matches.</p>;
   const hasAttributes = attributes.some((some) => some !== null && Object.keys(some).length > 0);
   return (
-    <div class="scroll" role="region" aria-label="Results" tabIndex={0}>
+    <Scroll name="Results">
       <table class="results">
         <caption>Score: {metric ? SCORES[metric] : 'the value of the metric'}</caption>
         <thead>
@@ -46,7 +47,7 @@ export function Results({ answer, metric }: { answer: SearchAnswer; metric: Metr
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }
 

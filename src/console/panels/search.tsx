@@ -98,7 +98,7 @@ export function SearchPanel({ stats, settings, onSettings, onExplanation }: Sear
       <form onSubmit={submit} class="query">
         <QueryFields query={query} dimensions={stats?.dimensions} onQuery={setQuery} />
         <SettingFields stats={stats} settings={settings} filter={filter} onSettings={onSettings} onFilter={setFilter} />
-        <div class="row end">
+        <div class="row middle">
           <button type="submit" class="primary">
             Search
           </button>
