@@ -17,22 +17,26 @@ interface ChartProps {
   format: (value: number) => string;
   /** Whether the axis begins at 0. */
   fromZero: boolean;
+  /** Steps between the marks of the axis. Default: round numbers. */
+  steps?: number[];
   /** The point under the pointer, or null. */
   onCursor: (at: number | null) => void;
 }
 
 const HEIGHT = 110;
+/** Seconds that are shown at the least. */
+const SHORTEST = 60;
 
 /** Lines over the last minutes. What it shows is in text beside it, so it is hidden from screen readers. */
-export function Chart({ times, series, format, fromZero, onCursor }: ChartProps) {
+export function Chart({ times, series, format, fromZero, steps, onCursor }: ChartProps) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(undefined);
-  const latest = useRef({ format, onCursor });
-  latest.current = { format, onCursor };
+  const latest = useRef(onCursor);
+  latest.current = onCursor;
   const look = series.map(({ name, colour }) => `${name} ${colour}`).join();
 
   useEffect(() => {
-    const options = optionsOf(series, fromZero, latest.current.format, (at) => latest.current.onCursor(at));
+    const options = optionsOf({ series, fromZero, format, steps }, (at) => latest.current(at));
     const made = new uPlot(
       { ...options, width: place.current!.clientWidth || 300, height: HEIGHT },
       [[]],
@@ -47,7 +51,7 @@ export function Chart({ times, series, format, fromZero, onCursor }: ChartProps)
       resized.disconnect();
       made.destroy();
     };
-  }, [look, fromZero]);
+  }, [look, fromZero, format, steps]);
 
   useEffect(() => {
     plot.current?.setData([[...times], ...series.map(({ values }) => [...values])]);
@@ -57,9 +61,7 @@ export function Chart({ times, series, format, fromZero, onCursor }: ChartProps)
 }
 
 function optionsOf(
-  series: readonly Series[],
-  fromZero: boolean,
-  format: (value: number) => string,
+  { series, fromZero, format, steps }: Pick<ChartProps, 'series' | 'fromZero' | 'format' | 'steps'>,
   onCursor: (at: number | null) => void,
 ): Omit<uPlot.Options, 'width' | 'height'> {
   const axis: uPlot.Axis = {
@@ -77,14 +79,15 @@ function optionsOf(
   };
   return {
     legend: { show: false },
+    padding: [6, 10, 0, 0],
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
     scales: {
-      x: { time: true, range: (_, __, newest) => [(newest ?? 0) - WINDOW_SECONDS, newest ?? 0] },
+      x: { time: true, range: (_, oldest, newest) => timeRange(oldest ?? 0, newest ?? 0) },
       y: { range },
     },
     axes: [
-      { ...axis, size: 22, space: 70 },
-      { ...axis, size: 58, space: 26, values: (_, marks) => marks.map((mark) => format(mark)) },
+      { ...axis, size: 22, space: 70, values: (_, marks) => marks.map(clock) },
+      { ...axis, size: 58, space: 26, incrs: steps, values: (_, marks) => marks.map((mark) => format(mark)) },
     ],
     series: [
       {},
@@ -98,3 +101,10 @@ function optionsOf(
     hooks: { setCursor: [({ cursor }) => onCursor(cursor.idx ?? null)] },
   };
 }
+
+function timeRange(oldest: number, newest: number): uPlot.Range.MinMax {
+  return [Math.max(newest - WINDOW_SECONDS, Math.min(oldest, newest - SHORTEST)), newest];
+}
+
+const TIME = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+const clock = (seconds: number): string => TIME.format(seconds * 1000);

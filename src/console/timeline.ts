@@ -57,11 +57,13 @@ export function layOut({ microseconds, shards }: Pick<Explanation, 'microseconds
   return { lanes, length: end + merge, hidden: shards.length - shown.length };
 }
 
-/** Round places for the marks of an axis from 0 to a length: about so many of them. */
-export function ticks(length: number, about: number): number[] {
-  if (!(length > 0)) return [0];
-  const raw = length / about;
+/** Round numbers from one to another, for the marks of an axis: about so many of them. */
+export function ticks(least: number, most: number, about: number): number[] {
+  if (!(most > least)) return [least];
+  const raw = (most - least) / about;
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = power * ([1, 2, 5, 10].find((factor) => factor * power >= raw) ?? 10);
-  return Array.from({ length: Math.floor(length / step + 1e-9) + 1 }, (_, i) => i * step);
+  const step = power * ([1, 2, 5, 10].find((factor) => factor * power >= raw * (1 - 1e-9)) ?? 10);
+  const [first, last] = [Math.ceil(least / step - 1e-9), Math.floor(most / step + 1e-9)];
+  // Multiples of a fraction have digits that nobody wants to see.
+  return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
 }

@@ -1,4 +1,5 @@
 import type { SearchAnswer } from '../api.ts';
+import { Drawing } from '../drawing.tsx';
 import { integer, microseconds, short } from '../format.ts';
 import { Figure, Panel, Scroll } from '../panel.tsx';
 import { type Lane, layOut, type Stage, ticks } from '../timeline.ts';
@@ -59,30 +60,35 @@ function Account({ account }: { account: Account }) {
   );
 }
 
-// Units of the drawing, which is as wide as the panel.
-const [WIDTH, LEFT, ROW, BAR] = [640, 64, 20, 12];
+const [LEFT, RIGHT, ROW, BAR] = [64, 16, 20, 12];
 
 function Timeline({ account }: { account: Account }) {
   const { lanes, length, hidden } = layOut(account);
-  const x = (time: number): number => LEFT + ((WIDTH - LEFT - 12) * time) / Math.max(length, 1e-9);
   const height = lanes.length * ROW + 26;
   const { microseconds: times } = account;
   const summary = STAGES.map((stage) => `${stage} ${microseconds(times[stage])}`).join(', ');
   return (
     <figure>
-      <svg viewBox={`0 0 ${WIDTH} ${height}`} role="img" aria-label={`Timeline: ${summary}`} class="timeline">
-        {ticks(length, 5).map((time) => (
-          <g key={time}>
-            <line class="grid" x1={x(time)} x2={x(time)} y1={0} y2={height - 22} />
-            <text class="mark" x={x(time)} y={height - 8} text-anchor="middle">
-              {short(time)}
-            </text>
-          </g>
-        ))}
-        {lanes.map((lane, i) => (
-          <LaneBars key={lane.name} lane={lane} y={i * ROW + 4} x={x} />
-        ))}
-      </svg>
+      <Drawing height={height} label={`Timeline: ${summary}`}>
+        {(width) => {
+          const x = (time: number): number => LEFT + ((width - LEFT - RIGHT) * time) / Math.max(length, 1e-9);
+          return (
+            <>
+              {ticks(0, length, width > 450 ? 6 : 3).map((time) => (
+                <g key={time}>
+                  <line class="grid" x1={x(time)} x2={x(time)} y1={0} y2={height - 22} />
+                  <text class="mark" x={x(time)} y={height - 8} text-anchor="middle">
+                    {short(time)}
+                  </text>
+                </g>
+              ))}
+              {lanes.map((lane, i) => (
+                <LaneBars key={lane.name} lane={lane} y={i * ROW + 4} x={x} />
+              ))}
+            </>
+          );
+        }}
+      </Drawing>
       <figcaption>
         <ul class="legend">
           {STAGES.map((stage) => (

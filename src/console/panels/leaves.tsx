@@ -1,5 +1,6 @@
 import type { IndexHealth } from '../../coordinator/types.ts';
 import { health } from '../api.ts';
+import { Drawing } from '../drawing.tsx';
 import { integer, percent, short } from '../format.ts';
 import { ErrorMessage, Figure, Panel } from '../panel.tsx';
 import { ticks } from '../timeline.ts';
@@ -39,37 +40,47 @@ function Health({ health: { leaves, deleted, changed, drift } }: { health: Index
   );
 }
 
-const [WIDTH, HEIGHT, LEFT, BOTTOM] = [640, 150, 40, 36];
+const [HEIGHT, LEFT, RIGHT, BOTTOM] = [150, 36, 4, 36];
 
 function Bars({ histogram }: { histogram: IndexHealth['leaves']['histogram'] }) {
   const most = Math.max(...histogram.map(({ leaves }) => leaves));
-  const step = (WIDTH - LEFT - 8) / histogram.length;
   const y = (leaves: number): number => 8 + (HEIGHT - BOTTOM - 8) * (1 - leaves / most);
   return (
     <figure>
-      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label="Leaves by size; the table below has the numbers">
-        {ticks(most, 3).map((leaves) => (
-          <g key={leaves}>
-            <line class="grid" x1={LEFT} x2={WIDTH - 8} y1={y(leaves)} y2={y(leaves)} />
-            <text class="mark" x={LEFT - 6} y={y(leaves) + 4} text-anchor="end">
-              {short(leaves)}
-            </text>
-          </g>
-        ))}
-        {histogram.map(({ from, to, leaves }, i) => (
-          <g key={from}>
-            <rect class="bar" x={LEFT + i * step + 1} y={y(leaves)} width={step - 2} height={y(0) - y(leaves)}>
-              <title>{`${leaves} leaves of ${from} to ${to} vectors`}</title>
-            </rect>
-            <text class="mark" x={LEFT + (i + 0.5) * step} y={HEIGHT - BOTTOM + 15} text-anchor="middle">
-              {short(from)}
-            </text>
-          </g>
-        ))}
-        <text class="mark" x={(LEFT + WIDTH) / 2} y={HEIGHT - 5} text-anchor="middle">
-          vectors in a leaf, from
-        </text>
-      </svg>
+      <Drawing height={HEIGHT} label="Leaves by size; the table below has the numbers">
+        {(width) => {
+          const step = (width - LEFT - RIGHT) / histogram.length;
+          // Every second or third size where all would not fit.
+          const every = Math.ceil(38 / step);
+          return (
+            <>
+              {ticks(0, most, 3).map((leaves) => (
+                <g key={leaves}>
+                  <line class="grid" x1={LEFT} x2={width - RIGHT} y1={y(leaves)} y2={y(leaves)} />
+                  <text class="mark" x={LEFT - 6} y={y(leaves) + 4} text-anchor="end">
+                    {short(leaves)}
+                  </text>
+                </g>
+              ))}
+              {histogram.map(({ from, to, leaves }, i) => (
+                <g key={from}>
+                  <rect class="bar" x={LEFT + i * step + 1} y={y(leaves)} width={step - 2} height={y(0) - y(leaves)}>
+                    <title>{`${leaves} leaves of ${from} to ${to} vectors`}</title>
+                  </rect>
+                  {i % every === 0 && (
+                    <text class="mark" x={LEFT + i * step + 1} y={HEIGHT - BOTTOM + 15}>
+                      {short(from)}
+                    </text>
+                  )}
+                </g>
+              ))}
+              <text class="mark" x={(LEFT + width) / 2} y={HEIGHT - 4} text-anchor="middle">
+                vectors in a leaf; height: leaves
+              </text>
+            </>
+          );
+        }}
+      </Drawing>
       <details>
         <summary>Sizes as a table</summary>
         <table class="numbers">

@@ -12,6 +12,9 @@ interface ChartSpec {
   readonly lines: readonly { readonly name: string; readonly of: Measure; readonly colour: string }[];
   readonly format: (value: number) => string;
   readonly fromZero: boolean;
+  readonly steps?: number[];
+  /** What to say as long as there is nothing to draw. */
+  readonly nothing?: string;
 }
 
 const milliseconds = (value: number): string => `${short(value)} ms`;
@@ -41,6 +44,7 @@ const CHARTS: readonly ChartSpec[] = [
     lines: [{ name: 'recall', of: 'recall', colour: '--series-2' }],
     format: percent,
     fromZero: false,
+    nothing: 'Nothing sampled yet; the server samples where its option recallSampling is above 0.',
   },
   {
     title: 'Memory',
@@ -51,6 +55,7 @@ const CHARTS: readonly ChartSpec[] = [
     ],
     format: bytes,
     fromZero: true,
+    steps: Array.from({ length: 45 }, (_, i) => 2 ** i),
   },
 ];
 
@@ -67,16 +72,17 @@ export function LivePanel({ points }: { points: readonly Point[] }) {
 }
 
 function LiveChart({ spec, points }: { spec: ChartSpec; points: readonly Point[] }) {
-  const { title, note, lines, format, fromZero } = spec;
+  const { title, note, lines, format, fromZero, steps, nothing } = spec;
   const [cursor, setCursor] = useState<number | null>(null);
   const times = useMemo(() => points.map(({ time }) => time), [points]);
   const series = useMemo(
     () => lines.map(({ name, of, colour }) => ({ name, colour, values: points.map((point) => point[of]) })),
     [lines, points],
   );
+  const count = series[0]!.values.filter((value) => value !== null).length;
   const at = (cursor !== null && points[cursor]) || points.at(-1);
   return (
-    <figure class="live" data-points={points.filter((point) => point[lines[0]!.of] !== null).length}>
+    <figure class="live" data-points={count}>
       <figcaption>
         <h3>{title}</h3>
         <p class="muted">{note}</p>
@@ -88,7 +94,11 @@ function LiveChart({ spec, points }: { spec: ChartSpec; points: readonly Point[]
           ))}
         </ul>
       </figcaption>
-      <Chart times={times} series={series} format={format} fromZero={fromZero} onCursor={setCursor} />
+      {count === 0 && nothing !== undefined ? (
+        <p class="empty">{nothing}</p>
+      ) : (
+        <Chart {...{ times, series, format, fromZero, ...(steps && { steps }) }} onCursor={setCursor} />
+      )}
     </figure>
   );
 }

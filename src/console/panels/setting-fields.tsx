@@ -11,8 +11,8 @@ interface SettingFieldsProps {
 }
 
 const FIELDS = [
-  { name: 'k', label: 'k', note: 'results' },
-  { name: 'numLeavesToSearch', label: 'Leaves to search', note: 'more: better recall, slower' },
+  { name: 'k', label: 'k', note: 'results wanted' },
+  { name: 'numLeavesToSearch', label: 'Leaves', note: 'searched' },
   { name: 'numReorderingCandidates', label: 'Candidates', note: 'scored exactly' },
 ] as const;
 
