@@ -9,6 +9,7 @@ import fastify, {
   type FastifyReply,
   type FastifyRequest,
   type FastifyServerOptions,
+  LogController,
 } from 'fastify';
 import type { Index } from '../index.ts';
 import { consoleRoutes } from './console.ts';
@@ -42,6 +43,10 @@ export async function makeApp(
   app.setErrorHandler(sendError);
   guard(app, context);
   observe(app, context);
+  app.addHook('onRoute', (route) => {
+    // Setting the headers that pages need costs as much as half of an answer; data needs one of them.
+    if (route.url.startsWith('/v1/')) route.helmet = false;
+  });
   await app.register(helmet, HELMET(options.https !== undefined));
   const { rate } = options.limits;
   if (rate !== undefined) {
@@ -85,7 +90,7 @@ function fastifyOptions({ https, logger, trustProxy, limits }: ResolvedServerOpt
     // What comes while the server stops is answered by its own hook.
     return503OnClosing: false,
     // One line per request is enough; it is written when the answer is.
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     requestIdHeader: false,
     genReqId: ({ headers }: { headers: Record<string, unknown> }) => {
       const given = headers['x-request-id'];

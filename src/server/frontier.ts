@@ -1,6 +1,5 @@
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
-import type { TuneResult } from '../index.ts';
 import { ScanneryError } from '../protocol/errors.ts';
 import type { ServerContext } from './context.ts';
 import { bodyOf } from './encoding.ts';
@@ -62,8 +61,7 @@ export function frontierRoutes(app: FastifyInstance, context: ServerContext): vo
       if (isTuning) throw new HttpError(409, 'CONFLICT', 'the index is being tuned by another call');
       isTuning = true;
       try {
-        const tune = (signal: AbortSignal): Promise<TuneResult> => index.tune({ targetRecall, k, signal });
-        const found = await context.run(request, reply, ONE, tune);
+        const found = await context.run(request, reply, ONE, ({ signal }) => index.tune({ targetRecall, k, signal }));
         last = { ...found, targetRecall, frontier: [...found.frontier] };
         return last;
       } finally {
