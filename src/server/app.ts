@@ -31,10 +31,11 @@ const ARRIVAL = 30_000;
 /** Ids of others that are taken over: short, printable, without what logs would have to quote. */
 const REQUEST_ID = /^[\w.:/+=-]{1,64}$/;
 
-/** Makes the app of a server, ready to listen. */
+/** Makes the app of a server, ready to listen. The console is where the build leaves it, unless a folder is given. */
 export async function makeApp(
   index: Index,
   options: ResolvedServerOptions,
+  consoleDirectory?: string,
 ): Promise<{ app: FastifyInstance; context: ServerContext }> {
   const app = fastify(fastifyOptions(options)) as unknown as FastifyInstance;
   const context = new ServerContext(index, options);
@@ -71,7 +72,7 @@ export async function makeApp(
   vectorRoutes(app, context, schemas);
   systemRoutes(app, context);
   frontierRoutes(app, context);
-  await consoleRoutes(app);
+  await consoleRoutes(app, consoleDirectory);
   await app.ready();
   return { app, context };
 }

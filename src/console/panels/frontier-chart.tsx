@@ -26,6 +26,12 @@ export function FrontierChart({ points, best, isChosen, onChoose }: FrontierChar
     <Drawing height={HEIGHT} label="Frontier: a button for each setting" hasParts>
       {(width) => {
         const x = (recall: number): number => LEFT + EDGE + ((width - LEFT - 2 * EDGE) * (recall - least)) / spread;
+        // Points lie upon each other: a pointer means the one that it is nearest to.
+        const nearest = ({ offsetX, offsetY }: MouseEvent): FrontierPoint => {
+          const away = (point: FrontierPoint): number =>
+            Math.hypot(x(point.recall) - offsetX, y(speed(point)) - offsetY);
+          return points.reduce((best, point) => (away(point) < away(best) ? point : best));
+        };
         return (
           <>
             {/* biome-ignore lint/a11y/noAriaHiddenOnFocusable: nothing in it takes the focus; each button has its numbers */}
@@ -38,7 +44,7 @@ export function FrontierChart({ points, best, isChosen, onChoose }: FrontierChar
                   </text>
                 </g>
               ))}
-              {ticks(least, least + spread, width > 450 ? 5 : 3).map((recall) => (
+              {ticks(least, least + spread, width > 450 ? 7 : 4).map((recall) => (
                 <text key={recall} class="mark" x={x(recall)} y={HEIGHT - BOTTOM + 15} text-anchor="middle">
                   {percent(recall)}
                 </text>
@@ -57,6 +63,7 @@ export function FrontierChart({ points, best, isChosen, onChoose }: FrontierChar
                 isBest={isSame(point, best)}
                 isChosen={isChosen(point)}
                 onChoose={onChoose}
+                onClick={(event) => onChoose(event.detail === 0 ? point : nearest(event))}
               />
             ))}
           </>
@@ -76,9 +83,10 @@ interface PointProps {
   isBest: boolean;
   isChosen: boolean;
   onChoose: (point: FrontierPoint) => void;
+  onClick: (event: MouseEvent) => void;
 }
 
-function Point({ point, x, y, isBest, isChosen, onChoose }: PointProps) {
+function Point({ point, x, y, isBest, isChosen, onChoose, onClick }: PointProps) {
   const label =
     `${integer(point.numLeavesToSearch)} leaves, ${integer(point.numReorderingCandidates)} candidates: ` +
     `recall ${percent(point.recall)}, ${integer(speed(point))} queries per second${isBest ? ', the default' : ''}`;
@@ -95,7 +103,7 @@ function Point({ point, x, y, isBest, isChosen, onChoose }: PointProps) {
       tabIndex={0}
       aria-label={label}
       aria-pressed={isChosen}
-      onClick={() => onChoose(point)}
+      onClick={onClick}
       onKeyDown={onKeyDown}
     >
       <circle class="target" cx={x} cy={y} r={12} />

@@ -54,7 +54,7 @@ function Bars({ histogram }: { histogram: IndexHealth['leaves']['histogram'] }) 
           const every = Math.ceil(38 / step);
           return (
             <>
-              {ticks(0, most, 3).map((leaves) => (
+              {ticks(0, most, 4).map((leaves) => (
                 <g key={leaves}>
                   <line class="grid" x1={LEFT} x2={width - RIGHT} y1={y(leaves)} y2={y(leaves)} />
                   <text class="mark" x={LEFT - 6} y={y(leaves) + 4} text-anchor="end">

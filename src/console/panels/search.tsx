@@ -95,7 +95,7 @@ export function SearchPanel({ stats, settings, onSettings, onExplanation }: Sear
 
   return (
     <Panel id="search" title="Search" note="Nearest vectors of a stored id, or of a vector">
-      <form onSubmit={submit} class="query">
+      <form onSubmit={submit} class="query" noValidate>
         <QueryFields query={query} dimensions={stats?.dimensions} onQuery={setQuery} />
         <SettingFields stats={stats} settings={settings} filter={filter} onSettings={onSettings} onFilter={setFilter} />
         <div class="row middle">
