@@ -26,7 +26,7 @@ const id = {
 };
 
 const attributeValues = {
-  // Lists first: the serializer takes whatever has a toString for a string.
+  // Lists come first: serialized as the first type that fits, they would be text otherwise.
   additionalProperties: { type: ['array', 'string', 'number', 'boolean', 'null'], items: { type: 'string' } },
 };
 const attributes = {

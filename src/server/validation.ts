@@ -45,7 +45,8 @@ export function explainViolations(app: FastifyInstance): void {
 function violation({ instancePath, keyword, params, message, data }: Violation, part: string): Error {
   const names = instancePath.split('/').slice(1);
   const [top, row] = names;
-  if (keyword === 'oneOf' && names.length === 0) {
+  if (names.length === 0 && !isObject(data)) return new HttpError(400, 'BAD_REQUEST', `the ${part} must be an object`);
+  if (keyword === 'oneOf') {
     return new ScanneryError('SCANNERY_INVALID_OPTION', 'either vector or id is needed, and not both', {
       option: 'vector',
     });
@@ -60,7 +61,6 @@ function violation({ instancePath, keyword, params, message, data }: Violation, 
     const option = [...names, String(params.missingProperty)].join('.');
     return new ScanneryError('SCANNERY_INVALID_OPTION', `${option} is needed`, { option });
   }
-  if (names.length === 0) return new HttpError(400, 'BAD_REQUEST', `the ${part} ${message}`);
   const option = names.join('.');
   const allowed = (params.allowedValues as unknown[] | undefined)?.join(', ');
   const text =
@@ -74,6 +74,8 @@ function violation({ instancePath, keyword, params, message, data }: Violation, 
     ...(/^\d+$/.test(row ?? '') && { row: Number(row) }),
   });
 }
+
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const codeFor = (name: string): ErrorCode => {
   if (name === 'vector' || name === 'vectors') return 'SCANNERY_INVALID_VECTOR';
