@@ -1,8 +1,9 @@
-// Makes dist/: the compiled sources with the declarations that users can reach, and the kernels beside their loader.
+// Makes dist/: the compiled sources with the declarations that users can reach, the kernels beside their loader, and the console.
 import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { build } from 'vite';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const dist = join(root, 'dist');
@@ -39,6 +40,9 @@ for (const path of Object.values(bin)) {
 const wasm = readdirSync(join(root, 'src', kernels)).filter((name) => name.endsWith('.wasm'));
 if (wasm.length === 0) throw new Error('there are no kernels; run `npm run kernels` first');
 for (const name of wasm) copyFileSync(join(root, 'src', kernels, name), join(dist, kernels, name));
+
+// The console's page, which the server reads from dist/console.
+await build({ configFile: join(root, 'vite.config.ts'), configLoader: 'runner', logLevel: 'warn' });
 
 /**
  * The declaration files that some lead to, themselves included, by path. tsc leaves imports of './x.ts' in them, which some

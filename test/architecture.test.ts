@@ -14,7 +14,7 @@ function importsOf(file: string): string[] {
 /** Source files below a folder, by their path from the root. */
 function sources(folder: string): string[] {
   return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-    .filter((name) => /(?<!\.d)\.m?[jt]s$/.test(name) && statSync(join(root, folder, name)).isFile())
+    .filter((name) => /(?<!\.d)\.m?[jt]sx?$/.test(name) && statSync(join(root, folder, name)).isFile())
     .map((name) => join(folder, name));
 }
 
@@ -50,6 +50,8 @@ const LAYERS: Record<string, string[]> = {
     'src/protocol/packing.ts',
     'src/server',
   ],
+  // Types, and a check that needs nothing of Node: all of it runs in browsers.
+  'src/console': ['src/protocol/filter.ts', 'src/protocol/metrics.ts', 'src/coordinator/types.ts', 'src/console'],
 };
 
 /** Layers that are built on the package's front doors. */
@@ -76,7 +78,7 @@ describe.each(Object.keys(LAYERS))('%s', (layer) => {
   it('names every file that it imports with its extension', () => {
     const without = files
       .filter((file) => !file.includes('/assembly/'))
-      .flatMap((file) => dependencies(file).internal.filter((path) => !/\.[jt]s$/.test(path)));
+      .flatMap((file) => dependencies(file).internal.filter((path) => !/\.([jt]sx?|css)$/.test(path)));
     expect(without).toEqual([]);
   });
 });
@@ -136,8 +138,10 @@ it('the source imports no package that is not a dependency', () => {
   } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const peers = Object.keys(peerDependencies);
   expect(peers.filter((name) => peerDependenciesMeta[name]?.optional !== true)).toEqual([]);
-  // Development alone uses this one; it is not in the package.
-  const shipped = sources('src').filter((file) => file !== 'src/shard/worker-from-source.mjs');
+  // Development alone uses the one; it is not in the package. What the other imports is bundled with it.
+  const isOther = (file: string): boolean =>
+    file === 'src/shard/worker-from-source.mjs' || file.startsWith('src/console/');
+  const shipped = sources('src').filter((file) => !isOther(file));
   const used = new Set(shipped.flatMap((file) => dependencies(file).packages.map(packageOf)));
   expect([...used].sort()).toEqual([...Object.keys(declared), ...peers].sort());
 });
@@ -146,6 +150,12 @@ it.each(ENTRIES)('%s imports from the layers, and only what is built on them imp
   expect(dependencies(entry).internal.length).toBeGreaterThan(0);
   const importers = sources('src').filter((file) => dependencies(file).internal.includes(entry));
   expect(importers.filter((file) => !ON_TOP.some((folder) => file.startsWith(folder)))).toEqual([]);
+});
+
+it('the console is bundled of packages whose licences are bundled, too', () => {
+  const used = new Set(sources('src/console').flatMap((file) => dependencies(file).packages.map(packageOf)));
+  const [, bundled] = /const BUNDLED = (\[.*\]);/.exec(readFileSync(join(root, 'vite.config.ts'), 'utf8'))!;
+  expect([...used].sort()).toEqual(JSON.parse(bundled!.replaceAll("'", '"')));
 });
 
 const SERVER_PACKAGES = [
@@ -196,7 +206,7 @@ describe('files of src', () => {
 
   it('have kebab-case names, as have their folders', () => {
     const names = files.flatMap((file) => file.split(/[\\/]/));
-    expect(names.filter((name) => !/^[a-z0-9]+(-[a-z0-9]+)*(\.ts|\.mjs)?$/.test(name))).toEqual([]);
+    expect(names.filter((name) => !/^[a-z0-9]+(-[a-z0-9]+)*(\.tsx?|\.mjs)?$/.test(name))).toEqual([]);
   });
 });
 

@@ -44,6 +44,8 @@ describe('the packed package', () => {
         'LICENSE',
         'README.md',
         'dist/cli/main.js',
+        'dist/console/index.html',
+        'dist/console/licences.txt',
         'dist/index.d.ts',
         'dist/index.js',
         'dist/io/index.d.ts',
@@ -62,7 +64,8 @@ describe('the packed package', () => {
   });
 
   it('holds nothing else', () => {
-    const known = /^(dist\/.+\.(js|d\.ts|wasm)|docs\/.+\.(md|svg)|(README|CHANGELOG)\.md|LICENSE|package\.json)$/;
+    const known =
+      /^(dist\/.+\.(js|d\.ts|wasm)|dist\/console\/(index\.html|licences\.txt|assets\/[\w-]+\.(js|css|svg))|docs\/.+\.(md|svg)|(README|CHANGELOG)\.md|LICENSE|package\.json)$/;
     expect(files.filter((path) => !known.test(path))).toEqual([]);
   });
 

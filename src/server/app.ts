@@ -12,9 +12,11 @@ import fastify, {
   LogController,
 } from 'fastify';
 import type { Index } from '../index.ts';
+import { consoleRoutes } from './console.ts';
 import { ServerContext } from './context.ts';
 import { readBodies } from './encoding.ts';
 import { asHttpError, errorBody, HttpError } from './errors.ts';
+import { frontierRoutes } from './frontier.ts';
 import { guard } from './gate.ts';
 import type { ResolvedServerOptions } from './options.ts';
 import { searchRoutes } from './routes/search.ts';
@@ -29,10 +31,11 @@ const ARRIVAL = 30_000;
 /** Ids of others that are taken over: short, printable, without what logs would have to quote. */
 const REQUEST_ID = /^[\w.:/+=-]{1,64}$/;
 
-/** Makes the app of a server, ready to listen. */
+/** Makes the app of a server, ready to listen. The console is where the build leaves it, unless a folder is given. */
 export async function makeApp(
   index: Index,
   options: ResolvedServerOptions,
+  consoleDirectory?: string,
 ): Promise<{ app: FastifyInstance; context: ServerContext }> {
   const app = fastify(fastifyOptions(options)) as unknown as FastifyInstance;
   const context = new ServerContext(index, options);
@@ -68,6 +71,8 @@ export async function makeApp(
   searchRoutes(app, context, schemas);
   vectorRoutes(app, context, schemas);
   systemRoutes(app, context);
+  frontierRoutes(app, context);
+  await consoleRoutes(app, consoleDirectory);
   await app.ready();
   return { app, context };
 }

@@ -55,17 +55,18 @@ export class ServerContext {
 
   /**
    * Does the work of a request, which counts as so many queries or writes. It is not begun where too many are in flight; it
-   * is to end when its deadline does (`deadline.signal`): when time is up, the client goes away, or a stopping server waits no longer.
+   * is to end when its deadline does (`deadline.signal`): when time is up, `longest` milliseconds at the most, when the client goes
+   * away, or when a stopping server waits no longer.
    *
    * @throws {HttpError} 503 when too many are in flight, 504 at the deadline, 400 where the request's own deadline is none
    */
   async run<T>(
     request: FastifyRequest,
     reply: FastifyReply,
-    { kind, count }: { kind: Work; count: number },
+    { kind, count, longest = this.options.limits.requestTimeoutMs }: { kind: Work; count: number; longest?: number },
     work: (deadline: Deadline) => Promise<T>,
   ): Promise<T> {
-    const milliseconds = timeoutOf(request, this.options.limits.requestTimeoutMs);
+    const milliseconds = timeoutOf(request, longest);
     const admission = this.admissions[kind];
     admission.enter(count);
     const deadline = new Deadline(reply, milliseconds);

@@ -8,6 +8,7 @@ export const HTTP_ERROR_CODES = {
   NOT_FOUND: 'There is no such route, or no vector of this id.',
   METHOD_NOT_ALLOWED: 'The route exists, but not for this method; `Allow` has those that it is for.',
   NOT_ACCEPTABLE: '`Accept` allows neither JSON nor MessagePack.',
+  CONFLICT: 'Another such call runs, and there can be one at a time.',
   REQUEST_TIMEOUT: 'The request did not arrive in time.',
   BODY_TOO_LARGE: 'The body has more bytes than the server takes.',
   UNSUPPORTED_MEDIA_TYPE: 'The body is neither JSON nor MessagePack.',

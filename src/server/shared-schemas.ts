@@ -97,7 +97,7 @@ const REASONS: Record<number, string> = {
   404: 'There is no such vector.',
   406: 'Accept allows neither JSON nor MessagePack.',
   408: 'The request did not arrive in time.',
-  409: 'The index or the server is read-only.',
+  409: 'The index or the server is read-only, or another such call runs.',
   413: 'The body is too large.',
   415: 'The body is neither JSON nor MessagePack.',
   421: 'A server without tokens is for this machine alone.',
