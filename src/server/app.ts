@@ -1,0 +1,172 @@
+import { randomUUID } from 'node:crypto';
+import type { Socket } from 'node:net';
+import helmet from '@fastify/helmet';
+import rateLimit from '@fastify/rate-limit';
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import fastify, {
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  type FastifyServerOptions,
+} from 'fastify';
+import type { Index } from '../index.ts';
+import { ServerContext } from './context.ts';
+import { readBodies } from './encoding.ts';
+import { asHttpError, errorBody, HttpError } from './errors.ts';
+import { guard } from './gate.ts';
+import type { ResolvedServerOptions } from './options.ts';
+import { searchRoutes } from './routes/search.ts';
+import { systemRoutes } from './routes/system.ts';
+import { vectorRoutes } from './routes/vectors.ts';
+import { schemasFor } from './schemas.ts';
+import { SHARED } from './shared-schemas.ts';
+import { AJV, explainViolations } from './validation.ts';
+
+/** Milliseconds in which a request has to arrive. */
+const ARRIVAL = 30_000;
+/** Ids of others that are taken over: short, printable, without what logs would have to quote. */
+const REQUEST_ID = /^[\w.:/+=-]{1,64}$/;
+
+/** Makes the app of a server, ready to listen. */
+export async function makeApp(
+  index: Index,
+  options: ResolvedServerOptions,
+): Promise<{ app: FastifyInstance; context: ServerContext }> {
+  const app = fastify(fastifyOptions(options)) as unknown as FastifyInstance;
+  const context = new ServerContext(index, options);
+  readBodies(app);
+  explainViolations(app);
+  app.setErrorHandler(sendError);
+  guard(app, context);
+  observe(app, context);
+  await app.register(helmet, HELMET(options.https !== undefined));
+  const { rate } = options.limits;
+  if (rate !== undefined) {
+    await app.register(rateLimit, {
+      max: rate.max,
+      timeWindow: rate.windowMs!,
+      keyGenerator: ({ caller, ip }) => (caller === undefined ? `address ${ip}` : `token ${caller.name}`),
+      errorResponseBuilder: (_request, { max, after }) =>
+        new HttpError(429, 'RATE_LIMITED', `more than ${max} requests; try again in ${after}`),
+    });
+  }
+  for (const schema of SHARED) app.addSchema(schema);
+  await app.register(swagger, {
+    openapi: { ...DOCUMENT, ...(options.tokens && { security: [{ bearer: [] }] }) },
+    refResolver: { buildLocalReference: ({ $id }) => String($id) },
+  });
+  await app.register(swaggerUi, { routePrefix: '/docs', uiConfig: { url: '/openapi.json' } });
+
+  const schemas = schemasFor(index.dimensions, options.limits);
+  // Further routes are registered here; with the context they share limits, deadlines and the stop.
+  searchRoutes(app, context, schemas);
+  vectorRoutes(app, context, schemas);
+  systemRoutes(app, context);
+  await app.ready();
+  return { app, context };
+}
+
+function fastifyOptions({ https, logger, trustProxy, limits }: ResolvedServerOptions): FastifyServerOptions {
+  const logs = logger !== undefined && logger !== false;
+  const own = logs && typeof logger === 'object' && 'child' in logger;
+  const options = {
+    ...(https !== undefined && { https }),
+    ...(own ? { loggerInstance: logger } : { logger }),
+    trustProxy,
+    bodyLimit: limits.bodyBytes,
+    ajv: AJV,
+    requestTimeout: ARRIVAL,
+    forceCloseConnections: 'idle',
+    // What comes while the server stops is answered by its own hook.
+    return503OnClosing: false,
+    // One line per request is enough; it is written when the answer is.
+    disableRequestLogging: true,
+    requestIdHeader: false,
+    genReqId: ({ headers }: { headers: Record<string, unknown> }) => {
+      const given = headers['x-request-id'];
+      if (typeof given === 'string' && REQUEST_ID.test(given)) return given;
+      return logs ? randomUUID() : '';
+    },
+    routerOptions: { maxParamLength: 16_384 },
+    frameworkErrors: sendError,
+    clientErrorHandler: refuse,
+  };
+  return options as unknown as FastifyServerOptions;
+}
+
+function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  const answer = asHttpError(error);
+  if (answer.status === 500) request.log.error({ err: error }, 'unexpected error');
+  if (reply.sent) return;
+  reply
+    .code(answer.status)
+    .headers({ ...answer.details.headers })
+    .type('application/json; charset=utf-8')
+    .serializer(JSON.stringify)
+    .send(errorBody(answer));
+}
+
+/** Answers what is no HTTP, or does not arrive; there is no request then. */
+function refuse(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  const [line, code] = REFUSALS[error.code ?? ''] ?? ['400 Bad Request', 'BAD_REQUEST'];
+  const body = JSON.stringify({
+    error: { code, message: 'the request is not HTTP as it should be, or did not arrive in time' },
+  });
+  const head = `HTTP/1.1 ${line}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n`;
+  if (socket.writable) socket.write(head + body);
+  socket.destroy(error);
+}
+
+const REFUSALS: Record<string, readonly [string, string]> = {
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'REQUEST_TIMEOUT'],
+  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'BAD_REQUEST'],
+};
+
+/** Notes each request that was answered. */
+function observe(app: FastifyInstance, { metrics, options }: ServerContext): void {
+  const logs = options.logger !== undefined && options.logger !== false;
+  app.addHook('onResponse', (request, reply, done) => {
+    const route = request.routeOptions.url ?? 'none';
+    metrics.request(request.method, route, reply.statusCode, reply.elapsedTime);
+    if (logs) {
+      const { method, caller } = request;
+      const milliseconds = Math.round(reply.elapsedTime * 1000) / 1000;
+      request.log.info({ method, route, status: reply.statusCode, milliseconds, caller: caller?.name }, 'answered');
+    }
+    done();
+  });
+}
+
+const HELMET = (secure: boolean) => ({
+  contentSecurityPolicy: {
+    useDefaults: false,
+    directives: {
+      defaultSrc: ["'self'"],
+      baseUri: ["'none'"],
+      formAction: ["'none'"],
+      frameAncestors: ["'none'"],
+      // Swagger UI's icons are data.
+      imgSrc: ["'self'", 'data:'],
+      objectSrc: ["'none'"],
+    },
+  },
+  // Of no meaning over plain HTTP.
+  strictTransportSecurity: secure && { maxAge: 31_536_000 },
+});
+
+const DOCUMENT = {
+  openapi: '3.1.0',
+  info: {
+    title: 'scannery',
+    version: '1',
+    description: 'Vector search over HTTP. Bodies and answers are JSON or MessagePack; errors are JSON.',
+  },
+  tags: [
+    { name: 'search', description: 'Find the nearest vectors.' },
+    { name: 'vectors', description: 'Read and write vectors.' },
+    { name: 'system', description: 'Look at the server.' },
+  ],
+  components: { securitySchemes: { bearer: { type: 'http' as const, scheme: 'bearer' } } },
+};

@@ -1,0 +1,97 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Index } from '../index.ts';
+import { Admission } from './admission.ts';
+import { Deadline, timeoutOf } from './deadline.ts';
+import { type HttpError, stopping } from './errors.ts';
+import { Metrics } from './metrics.ts';
+import type { ResolvedServerOptions, Scope } from './options.ts';
+import { RecallSampler } from './recall-sampler.ts';
+import type { Caller } from './tokens.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What a caller's token must allow. Default 'read'; 'open': no token is needed. */
+    scope?: Scope | 'open';
+    /** What the route's work counts as: while no more of it is let in, requests are turned away before their body is read. */
+    admits?: Work;
+    /** Whether answers may be MessagePack; then `request.packed` says so. Default false. */
+    packs?: boolean;
+  }
+  interface FastifyRequest {
+    /** Who calls, if the server knows the token. */
+    caller: Caller | undefined;
+    /** Whether the caller prefers MessagePack. */
+    packed: boolean;
+  }
+}
+
+/** Kinds of work, each of which has a limit of its own. */
+export type Work = 'queries' | 'writes';
+
+/** What the routes of a server share. */
+export class ServerContext {
+  readonly index: Index;
+  readonly options: ResolvedServerOptions;
+  readonly admissions: Readonly<Record<Work, Admission>>;
+  readonly metrics: Metrics;
+  readonly sampler: RecallSampler;
+  /** Whether new requests are turned away. */
+  stopping = false;
+  readonly #running = new Set<Deadline>();
+  #onIdle: (() => void) | undefined;
+
+  constructor(index: Index, options: ResolvedServerOptions) {
+    const { maxInFlight, maxWritesInFlight } = options.limits;
+    this.index = index;
+    this.options = options;
+    this.admissions = {
+      queries: new Admission(maxInFlight, 'queries'),
+      writes: new Admission(maxWritesInFlight, 'writes'),
+    };
+    const { queries, writes } = this.admissions;
+    this.metrics = new Metrics(index, queries, writes);
+    this.sampler = new RecallSampler(index, options.recallSampling, queries, this.metrics);
+  }
+
+  /**
+   * Does the work of a request, which counts as so many queries or writes. It is not begun where too many are in flight, and its
+   * signal is aborted at the deadline of the request, when the client goes away, and when a stopping server waits no longer.
+   *
+   * @throws {HttpError} 503 when too many are in flight, 504 at the deadline, 400 where the request's own deadline is none
+   */
+  async run<T>(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    { kind, count }: { kind: Work; count: number },
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const milliseconds = timeoutOf(request, this.options.limits.requestTimeoutMs);
+    const admission = this.admissions[kind];
+    admission.enter(count);
+    const deadline = new Deadline(reply, milliseconds);
+    this.#running.add(deadline);
+    try {
+      return await work(deadline.signal);
+    } catch (error) {
+      throw deadline.signal.aborted ? (deadline.signal.reason as HttpError) : error;
+    } finally {
+      deadline.end();
+      admission.leave(count);
+      this.#running.delete(deadline);
+      if (this.#running.size === 0) this.#onIdle?.();
+    }
+  }
+
+  /** Waits until no work runs; after so many milliseconds, what still does is ended. */
+  async drain(milliseconds: number): Promise<void> {
+    if (this.#running.size === 0) return;
+    const idle = new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+    });
+    const timer = setTimeout(() => {
+      for (const deadline of this.#running) deadline.abort(stopping());
+    }, milliseconds);
+    await idle;
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,200 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Index, IndexStats } from '../index.ts';
+import type { Admission } from './admission.ts';
+
+const SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10];
+const STAGE_SECONDS = [0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1];
+const STAGES = ['prepare', 'scan', 'reorder', 'merge'] as const;
+
+/** What the index publishes when a search has ended. */
+interface SearchEvent {
+  readonly index: object;
+  readonly queries: number;
+  readonly milliseconds: number;
+  readonly error?: unknown;
+  readonly stages?: Readonly<Record<(typeof STAGES)[number], number>>;
+}
+
+interface WriteEvent {
+  readonly index: object;
+  readonly kind?: string;
+  readonly milliseconds: number;
+  readonly error?: unknown;
+}
+
+/** A server's own registry of what it and its index do. */
+export class Metrics {
+  readonly registry = new Registry();
+  readonly #index: Index;
+  readonly #requests: Histogram;
+  /** Observers by route, method and status: looking labels up takes longer than observing. */
+  readonly #observers = new Map<string, { observe(seconds: number): void }>();
+  readonly #recall: Gauge;
+  readonly #recallSamples: Counter;
+  readonly #listeners: readonly [string, (message: unknown) => void][];
+
+  constructor(index: Index, queries: Admission, writes: Admission) {
+    this.#index = index;
+    const registers = [this.registry];
+    collectDefaultMetrics({ register: this.registry });
+    this.#requests = new Histogram({
+      name: 'scannery_http_request_duration_seconds',
+      help: 'Time from a request to its answer.',
+      labelNames: ['method', 'route', 'status'],
+      buckets: SECONDS,
+      registers,
+    });
+    this.#recall = new Gauge({
+      name: 'scannery_recall_estimate',
+      help: 'Recall of sampled live queries against exact search, as a moving average.',
+      registers,
+    });
+    this.#recallSamples = new Counter({
+      name: 'scannery_recall_samples_total',
+      help: 'Live queries whose recall was measured.',
+      registers,
+    });
+    this.#ofAdmission('queries', queries);
+    this.#ofAdmission('writes', writes);
+    this.#ofStats();
+    this.#listeners = this.#listen();
+    for (const [name, listener] of this.#listeners) subscribe(name, listener);
+  }
+
+  /** Notes a request that was answered. */
+  request(method: string, route: string, status: number, milliseconds: number): void {
+    const key = `${method} ${route} ${status}`;
+    let observer = this.#observers.get(key);
+    if (observer === undefined) {
+      observer = this.#requests.labels({ method, route, status: String(status) });
+      this.#observers.set(key, observer);
+    }
+    observer.observe(milliseconds / 1000);
+  }
+
+  recall(estimate: number): void {
+    this.#recall.set(estimate);
+    this.#recallSamples.inc();
+  }
+
+  close(): void {
+    for (const [name, listener] of this.#listeners) unsubscribe(name, listener);
+    this.registry.clear();
+  }
+
+  #ofAdmission(noun: string, admission: Admission): void {
+    this.#gauge(`scannery_http_${noun}_in_flight`, `Of requests: ${noun} in flight.`, () => admission.inFlight);
+    this.#counter(`scannery_http_${noun}_rejected_total`, `Turned away: ${noun} beyond what is let in.`, () => {
+      return admission.rejected;
+    });
+  }
+
+  #ofStats(): void {
+    const gauges: [string, string, (stats: IndexStats) => number | undefined][] = [
+      ['scannery_queries_in_flight', 'Queries that the index is answering.', ({ queries }) => queries.inFlight],
+      ['scannery_calls_waiting', 'Calls that wait for room in the index.', ({ queries }) => queries.waitingCalls],
+      ['scannery_vectors', 'Vectors that searches find.', ({ size }) => size],
+      ['scannery_vectors_deleted', 'Deleted vectors that still take room.', ({ deleted }) => deleted],
+      ['scannery_memory_bytes', 'Shared memory of shards, model and requests.', ({ bytes }) => bytes],
+      ['scannery_shards', 'Shards.', ({ shards }) => shards.length],
+      ['scannery_shard_skew', 'Vectors of the largest shard, over the mean.', skew],
+      ['scannery_log_bytes', 'Bytes of writes since the last checkpoint.', ({ log }) => log?.bytes],
+    ];
+    const counters: [string, string, (stats: IndexStats) => number | undefined][] = [
+      ['scannery_queries_total', 'Queries answered.', ({ queries }) => queries.completed],
+      ['scannery_kernel_seconds_total', 'Time in kernels.', ({ queries }) => queries.kernelMicroseconds / 1e6],
+      ['scannery_codes_scanned_total', 'Codes scanned.', ({ queries }) => queries.codesScanned],
+      ['scannery_queries_retried_total', 'Queries started afresh.', ({ queries }) => queries.retried],
+      ['scannery_worker_restarts_total', 'Threads started in place of dead ones.', (stats) => stats.workerRestarts],
+      ['scannery_checkpoints_total', 'Times that the log started anew.', ({ log }) => log?.checkpoints],
+    ];
+    for (const [name, help, read] of gauges) this.#gauge(name, help, () => this.#read(read));
+    for (const [name, help, read] of counters) this.#counter(name, help, () => this.#read(read));
+  }
+
+  /** Of a closed index there is nothing to read. */
+  #read(of: (stats: IndexStats) => number | undefined): number | undefined {
+    try {
+      return of(this.#index.stats());
+    } catch {
+      return undefined;
+    }
+  }
+
+  #gauge(name: string, help: string, read: () => number | undefined): void {
+    const registers = [this.registry];
+    new Gauge({
+      ...{ name, help, registers },
+      collect() {
+        const value = read();
+        if (value === undefined) this.remove();
+        else this.set(value);
+      },
+    });
+  }
+
+  /** A count that is kept elsewhere. */
+  #counter(name: string, help: string, read: () => number | undefined): void {
+    const registers = [this.registry];
+    new Counter({
+      ...{ name, help, registers },
+      collect() {
+        this.reset();
+        this.inc(read() ?? 0);
+      },
+    });
+  }
+
+  #listen(): [string, (message: unknown) => void][] {
+    const registers = [this.registry];
+    const searches = new Histogram({
+      ...{
+        name: 'scannery_search_duration_seconds',
+        help: 'Time of a search in the index, waiting included.',
+        registers,
+      },
+      buckets: SECONDS,
+    });
+    const failed = new Counter({ name: 'scannery_searches_failed_total', help: 'Searches that failed.', registers });
+    const stages = new Histogram({
+      ...{
+        name: 'scannery_stage_seconds',
+        help: 'Time in kernels per query, by stage.',
+        labelNames: ['stage'],
+        registers,
+      },
+      buckets: STAGE_SECONDS,
+    });
+    const observers = STAGES.map((stage) => [stage, stages.labels({ stage })] as const);
+    const writes = new Histogram({
+      ...{ name: 'scannery_write_duration_seconds', help: 'Time of a write or rebalancing.', registers },
+      labelNames: ['kind', 'outcome'],
+      buckets: SECONDS,
+    });
+    const write = ({ index, kind = 'rebalance', milliseconds, error }: WriteEvent): void => {
+      if (index !== this.#index) return;
+      writes.labels({ kind, outcome: error === undefined ? 'ok' : 'error' }).observe(milliseconds / 1000);
+    };
+    const search = ({ index, queries, milliseconds, error, stages: times }: SearchEvent): void => {
+      if (index !== this.#index) return;
+      if (error !== undefined) {
+        failed.inc();
+        return;
+      }
+      searches.observe(milliseconds / 1000);
+      if (times === undefined || queries === 0) return;
+      for (const [stage, observer] of observers) observer.observe(times[stage] / queries / 1e6);
+    };
+    return [
+      ['scannery:search', (message) => search(message as SearchEvent)],
+      ['scannery:write', (message) => write(message as WriteEvent)],
+      ['scannery:rebalance', (message) => write(message as WriteEvent)],
+    ];
+  }
+}
+
+function skew({ shards, size, deleted }: IndexStats): number {
+  const mean = (size + deleted) / shards.length;
+  return mean === 0 ? 1 : Math.max(...shards.map((shard) => shard.size)) / mean;
+}

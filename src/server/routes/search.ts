@@ -1,0 +1,152 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Static } from 'typebox';
+import type { Explanation, Id, Query, SearchOptions, SearchResult } from '../../index.ts';
+import { invalid } from '../../protocol/check.ts';
+import { ScanneryError } from '../../protocol/errors.ts';
+import type { ServerContext } from '../context.ts';
+import { bodyOf, floatsOf, packableFloats, sendPacked } from '../encoding.ts';
+import { notFound } from '../errors.ts';
+import { decodeId, decodeIds, encodeIds, packableIds, type WireId } from '../ids.ts';
+import { Answer, Answers, PackedAnswer, PackedAnswers, type schemasFor } from '../schemas.ts';
+import { errors, inBoth } from '../shared-schemas.ts';
+
+type Schemas = ReturnType<typeof schemasFor>;
+type Search = Static<Schemas['search']>;
+type SearchBatch = Static<Schemas['searchBatch']>;
+type Options = Omit<SearchBatch, 'vectors'>;
+
+/** One query's answer, before it is encoded. */
+interface Found {
+  readonly result: SearchResult;
+  readonly explanation?: Omit<Explanation, keyof SearchResult>;
+  readonly attributes?: readonly unknown[];
+}
+
+/** POST /v1/search and /v1/search/batch. */
+export function searchRoutes(app: FastifyInstance, context: ServerContext, schemas: Schemas): void {
+  const { index, sampler } = context;
+  const config = { scope: 'read', admits: 'queries', packs: true } as const;
+
+  app.post(
+    '/v1/search',
+    {
+      config,
+      schema: {
+        operationId: 'search',
+        summary: 'The nearest vectors of one query, given as a vector or as the id of a stored one',
+        tags: ['search'],
+        body: inBoth(schemas.search, schemas.searchPacked),
+        response: {
+          200: { description: 'Best first.', ...inBoth(Answer, PackedAnswer) },
+          ...errors(404, 406, 422, 504, 507, 'body'),
+        },
+      },
+    },
+    async (request, reply) => {
+      const body = bodyOf<Search>(request);
+      const found = await context.run(request, reply, ONE_QUERY, async (signal) => {
+        const { query, options } = await queryOf(body, signal);
+        const one = await answer(query, options, body);
+        sampler.offer(query, options);
+        return one;
+      });
+      return request.packed ? sendPacked(reply, packed(found)) : plain(found);
+    },
+  );
+
+  app.post(
+    '/v1/search/batch',
+    {
+      config,
+      schema: {
+        operationId: 'searchBatch',
+        summary: 'The nearest vectors of many queries',
+        tags: ['search'],
+        body: inBoth(schemas.searchBatch, schemas.searchBatchPacked),
+        response: {
+          200: { description: 'One answer per query.', ...inBoth(Answers, PackedAnswers) },
+          ...errors(406, 422, 504, 507, 'body'),
+        },
+      },
+    },
+    async (request: FastifyRequest, reply: FastifyReply) => {
+      const body = bodyOf<SearchBatch>(request);
+      const rows = rowsOf(floatsOf(body.vectors));
+      const count = rows.length;
+      checkSize(count, body);
+      const found = await context.run(request, reply, { kind: 'queries', count }, async (signal) => {
+        const options = optionsOf(body, signal);
+        if (body.explain !== true) {
+          const results = await index.searchBatch(rows, options);
+          if (results.length > 0) sampler.offer(rows[0]!, options);
+          return Promise.all(results.map((result) => withAttributes({ result }, body)));
+        }
+        return Promise.all(rows.map((row) => answer(row, options, body)));
+      });
+      return request.packed ? sendPacked(reply, { results: found.map(packed) }) : { results: found.map(plain) };
+    },
+  );
+
+  /** What a body asks for: the vector that it has or names, and the options. */
+  async function queryOf(body: Search, signal: AbortSignal): Promise<{ query: Query; options: SearchOptions }> {
+    const options = optionsOf(body, signal);
+    if (body.vector !== undefined) return { query: floatsOf(body.vector) as Query, options };
+    const id = decodeId(body.id!);
+    const stored = await index.get(id);
+    if (stored === undefined) throw notFound(`vector of the id ${String(id).slice(0, 100)}`);
+    return { query: stored.vector, options: { ...options, excludeIds: [id, ...((options.excludeIds ?? []) as Id[])] } };
+  }
+
+  async function answer(query: Query, options: SearchOptions, body: Options): Promise<Found> {
+    if (body.explain !== true) return withAttributes({ result: await index.search(query, options) }, body);
+    const { ids, scores, ...explanation } = await index.explain(query, options);
+    return withAttributes({ result: { ids, scores }, explanation }, body);
+  }
+
+  async function withAttributes(found: Found, body: Options): Promise<Found> {
+    if (body.attributes !== true) return found;
+    const stored = await Promise.all(found.result.ids.map((id) => index.get(id)));
+    return { ...found, attributes: stored.map((one) => one?.attributes ?? null) };
+  }
+
+  /** Numbers of a batch as rows. */
+  function rowsOf(vectors: unknown): readonly Query[] {
+    if (!(vectors instanceof Float32Array)) return vectors as readonly Query[];
+    const { dimensions } = index;
+    if (vectors.length % dimensions !== 0) {
+      const message = `vectors have ${vectors.length} numbers, which is no multiple of ${dimensions} dimensions`;
+      throw new ScanneryError('SCANNERY_INVALID_VECTOR', message, { value: vectors.length });
+    }
+    const row = (_: unknown, i: number): Query => vectors.subarray(i * dimensions, (i + 1) * dimensions);
+    return Array.from({ length: vectors.length / dimensions }, row);
+  }
+
+  function checkSize(count: number, body: SearchBatch): void {
+    const { maxBatch, maxResults } = context.options.limits;
+    if (count < 1 || count > maxBatch) throw invalid('vectors', count, `1 to ${maxBatch} queries`);
+    const k = body.k ?? index.stats().config.defaults.k;
+    if (count * k > maxResults) throw invalid('k', k, `at most ${Math.floor(maxResults / count)} for ${count} queries`);
+  }
+}
+
+const ONE_QUERY = { kind: 'queries', count: 1 } as const;
+
+function optionsOf(body: Options, signal: AbortSignal): SearchOptions {
+  const { k, numLeavesToSearch, numReorderingCandidates, filter, allowIds, excludeIds, crowding } = body;
+  const options: SearchOptions = { k, numLeavesToSearch, numReorderingCandidates, filter, crowding, signal };
+  if (allowIds !== undefined) options.allowIds = decodeIds(allowIds);
+  if (excludeIds !== undefined) options.excludeIds = decodeIds(excludeIds);
+  return options;
+}
+
+const plain = ({ result, ...others }: Found) => ({
+  ids: encodeIds(result.ids) as WireId[],
+  scores: Array.from(result.scores),
+  ...others,
+});
+
+const packed = ({ result, ...others }: Found) => ({
+  ids: packableIds(result.ids),
+  scores: packableFloats(result.scores),
+  ...others,
+});
