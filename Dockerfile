@@ -45,7 +45,7 @@ LABEL org.opencontainers.image.title="scannery" \
 ENV NODE_ENV=production \
   SCANNERY_HOST=0.0.0.0 \
   SCANNERY_PORT=8080 \
-  PATH=/app/node_modules/.bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+  PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/app/node_modules/.bin
 
 USER 10001:10001
 VOLUME /data

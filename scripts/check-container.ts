@@ -1,6 +1,7 @@
 // Carries out the Dockerfile's steps in folders of this machine, then runs what the image would run, as its user, with its
 // variables and no others: that it refuses to start without tokens, answers its HEALTHCHECK and queries with a token, writes
 // nothing outside /data, and ends with 0 at SIGTERM. Needs npm's registry, but no container engine: `npm run check:container`
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
@@ -30,6 +31,7 @@ try {
   chmodSync(folder, 0o755); // the image's user passes through
   const image = replay(project, folder, (line) => console.log(line));
   comparesToLock(image);
+  testsAlerts();
   await serves(image);
   console.log(`the image would work${hasProgram('tini') ? '' : ' (without tini, which is not installed here)'}`);
 } finally {
@@ -50,6 +52,15 @@ function comparesToLock({ root }: Replayed): void {
     );
   }
   console.log(`installed ${installed.length} packages, in the versions of package-lock.json`);
+}
+
+/** The unit tests of the alerts, where Prometheus' own tool is installed. */
+function testsAlerts(): void {
+  if (hasProgram('promtool')) {
+    execFileSync('promtool', ['test', 'rules', join(project, 'container/alerts.test.yml')], { stdio: 'inherit' });
+  } else {
+    console.log('promtool is not installed here: the alerts are not tested');
+  }
 }
 
 async function serves(image: Replayed): Promise<void> {

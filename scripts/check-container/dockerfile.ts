@@ -1,12 +1,5 @@
 import { readFileSync } from 'node:fs';
-import {
-  type Copy,
-  DockerfileParser,
-  type Env,
-  type From,
-  type Instruction,
-  type JSONInstruction,
-} from 'dockerfile-ast';
+import { type Copy, DockerfileParser, type Env, type From, type Instruction } from 'dockerfile-ast';
 
 /** What a FROM begins. */
 export interface Stage {
@@ -27,9 +20,13 @@ export function readStages(file: string): Stage[] {
   return stages;
 }
 
-/** The command of an instruction in JSON form, such as ENTRYPOINT. */
-export const commandOf = (instruction: Instruction): string[] =>
-  (instruction as JSONInstruction).getJSONStrings().map((text) => JSON.parse(text.getValue()));
+/** The command of an ENTRYPOINT, CMD or HEALTHCHECK, all in JSON form here. */
+export function commandOf(instruction: Instruction): string[] {
+  const text = instruction.getArgumentsContent() ?? '';
+  const from = text.indexOf('[');
+  if (from === -1) throw new Error(`${instruction.getKeyword()} ${text}: expected a command in JSON form`);
+  return JSON.parse(text.slice(from));
+}
 
 /** The stage from which a COPY takes, if not from the context, and its sources and destination. */
 export function copyOf(instruction: Instruction): { from: string | undefined; sources: string[]; to: string } {

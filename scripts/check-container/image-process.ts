@@ -17,7 +17,8 @@ export class ImageProcess {
     const { PATH, ...others } = image.environment;
     // The Node that runs this stands for the image's.
     const path = [dirname(process.execPath), PATH].join(delimiter);
-    this.#environment = { ...others, ...extra, PATH: path };
+    // tini is not PID 1 here, and says so unless it is told to reap all the same.
+    this.#environment = { ...others, ...extra, PATH: path, TINI_SUBREAPER: '1' };
     const [user, group] = lastOf(image.stage, 'USER').getArguments()[0]!.getValue().split(':') as [string, string];
     const isRoot = process.getuid?.() === 0;
     this.#asUser = isRoot ? ['setpriv', '--reuid', user, '--regid', group, '--clear-groups', '--no-new-privs'] : [];
