@@ -29,7 +29,7 @@ function dependencies(file: string): { internal: string[]; packages: string[] } 
 }
 
 /** The files by which the package is imported. */
-const ENTRIES = ['src/index.ts', 'src/recommender/index.ts', 'src/io/index.ts'];
+const ENTRIES = ['src/index.ts', 'src/recommender/index.ts', 'src/io/index.ts', 'src/server/index.ts'];
 
 /** What each layer may import: folders, and files. */
 const LAYERS: Record<string, string[]> = {
@@ -38,7 +38,18 @@ const LAYERS: Record<string, string[]> = {
   'src/coordinator': ['src/protocol', 'src/shard', 'src/coordinator'],
   'src/io': ['src/protocol', 'src/coordinator/types.ts', 'src/io'],
   'src/recommender': ['src/protocol', 'src/shard', 'src/coordinator', 'src/io', 'src/recommender'],
+  // As users do, by the public names, and a few helpers.
+  'src/server': [
+    'src/index.ts',
+    'src/protocol/check.ts',
+    'src/protocol/errors.ts',
+    'src/protocol/packing.ts',
+    'src/server',
+  ],
 };
+
+/** Layers that are built on the package's front doors. */
+const ON_TOP = ['src/server/'];
 
 describe.each(Object.keys(LAYERS))('%s', (layer) => {
   const files = sources(layer);
@@ -49,7 +60,9 @@ describe.each(Object.keys(LAYERS))('%s', (layer) => {
   });
 
   it.each(files)('%s imports nothing from layers above', (file) => {
-    const allowed = LAYERS[layer]!;
+    const allowed = file.startsWith('src/server/models/')
+      ? [...LAYERS[layer]!, 'src/recommender/index.ts']
+      : LAYERS[layer]!;
     const outside = dependencies(file).internal.filter(
       (path) => !allowed.some((place) => path === place || path.startsWith(`${place}/`)),
     );
@@ -108,10 +121,38 @@ it('the source imports no package that is not a dependency', () => {
   expect([...used].sort()).toEqual([...Object.keys(declared), ...peers].sort());
 });
 
-it.each(ENTRIES)('%s imports from the layers, and nothing imports it', (entry) => {
+it.each(ENTRIES)('%s imports from the layers, and none of these imports it', (entry) => {
   expect(dependencies(entry).internal.length).toBeGreaterThan(0);
   const importers = sources('src').filter((file) => dependencies(file).internal.includes(entry));
-  expect(importers).toEqual([]);
+  expect(importers.filter((file) => !ON_TOP.some((folder) => file.startsWith(folder)))).toEqual([]);
+});
+
+const SERVER_PACKAGES = [
+  'fastify',
+  '@fastify/helmet',
+  '@fastify/rate-limit',
+  '@fastify/swagger',
+  '@fastify/swagger-ui',
+  'prom-client',
+  'typebox',
+];
+
+it.each(SERVER_PACKAGES)('only the server knows %s', (name) => {
+  expect(users(name).length).toBeGreaterThan(0);
+  expect(users(name).filter((file) => !file.startsWith('src/server/'))).toEqual([]);
+});
+
+it('importing scannery/server imports none of its optional packages, which are asked for once they are needed', () => {
+  const reached = new Set(['src/server/index.ts']);
+  for (const file of reached) {
+    const text = withoutTypes(readFileSync(join(root, file), 'utf8'));
+    const now = [...text.matchAll(STATEMENT)].map((match) => match[1] ?? match[2]).filter((name) => name !== undefined);
+    expect(now.filter((name) => SERVER_PACKAGES.includes(name))).toEqual([]);
+    const internal = now.filter((name) => name.startsWith('.'));
+    for (const name of internal) reached.add(relative(root, resolve(root, dirname(file), name)));
+  }
+  expect([...reached]).toContain('src/server/server.ts');
+  expect([...reached]).not.toContain('src/server/app.ts');
 });
 
 describe('scripts', () => {
@@ -157,7 +198,9 @@ it('no cycle leads from a source file back to itself', () => {
 
 /** Imports of values; those of types alone are gone at run time. */
 function valueImports(file: string): string[] {
-  const text = readFileSync(join(root, file), 'utf8').replaceAll(/^(?:import|export) type\b[^;]*;/gm, '');
+  const text = withoutTypes(readFileSync(join(root, file), 'utf8'));
   const names = Array.from(text.matchAll(STATEMENT), (match) => (match[1] ?? match[2] ?? match[3])!);
   return names.filter((name) => name.startsWith('.')).map((name) => relative(root, resolve(root, dirname(file), name)));
 }
+
+const withoutTypes = (text: string): string => text.replaceAll(/^(?:import|export) type\b[^;]*;/gm, '');

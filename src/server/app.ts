@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import helmet from '@fastify/helmet';
-import rateLimit from '@fastify/rate-limit';
+import rateLimit, { normalizeIP } from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import fastify, {
@@ -9,6 +9,7 @@ import fastify, {
   type FastifyReply,
   type FastifyRequest,
   type FastifyServerOptions,
+  LogController,
 } from 'fastify';
 import type { Index } from '../index.ts';
 import { ServerContext } from './context.ts';
@@ -40,13 +41,17 @@ export async function makeApp(
   app.setErrorHandler(sendError);
   guard(app, context);
   observe(app, context);
+  app.addHook('onRoute', (route) => {
+    // Setting the headers that pages need costs as much as half of an answer; data needs one of them.
+    if (route.url.startsWith('/v1/')) route.helmet = false;
+  });
   await app.register(helmet, HELMET(options.https !== undefined));
   const { rate } = options.limits;
   if (rate !== undefined) {
     await app.register(rateLimit, {
       max: rate.max,
       timeWindow: rate.windowMs!,
-      keyGenerator: ({ caller, ip }) => (caller === undefined ? `address ${ip}` : `token ${caller.name}`),
+      keyGenerator: ({ caller, ip }) => (caller === undefined ? `address ${normalizeIP(ip)}` : `token ${caller.name}`),
       errorResponseBuilder: (_request, { max, after }) =>
         new HttpError(429, 'RATE_LIMITED', `more than ${max} requests; try again in ${after}`),
     });
@@ -81,7 +86,7 @@ function fastifyOptions({ https, logger, trustProxy, limits }: ResolvedServerOpt
     // What comes while the server stops is answered by its own hook.
     return503OnClosing: false,
     // One line per request is enough; it is written when the answer is.
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     requestIdHeader: false,
     genReqId: ({ headers }: { headers: Record<string, unknown> }) => {
       const given = headers['x-request-id'];

@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Index } from '../index.ts';
 import { Admission } from './admission.ts';
 import { Deadline, timeoutOf } from './deadline.ts';
-import { type HttpError, stopping } from './errors.ts';
+import { stopping } from './errors.ts';
 import { Metrics } from './metrics.ts';
 import type { ResolvedServerOptions, Scope } from './options.ts';
 import { RecallSampler } from './recall-sampler.ts';
@@ -54,8 +54,8 @@ export class ServerContext {
   }
 
   /**
-   * Does the work of a request, which counts as so many queries or writes. It is not begun where too many are in flight, and its
-   * signal is aborted at the deadline of the request, when the client goes away, and when a stopping server waits no longer.
+   * Does the work of a request, which counts as so many queries or writes. It is not begun where too many are in flight; it
+   * is to end when its deadline does (`deadline.signal`): when time is up, the client goes away, or a stopping server waits no longer.
    *
    * @throws {HttpError} 503 when too many are in flight, 504 at the deadline, 400 where the request's own deadline is none
    */
@@ -63,7 +63,7 @@ export class ServerContext {
     request: FastifyRequest,
     reply: FastifyReply,
     { kind, count }: { kind: Work; count: number },
-    work: (signal: AbortSignal) => Promise<T>,
+    work: (deadline: Deadline) => Promise<T>,
   ): Promise<T> {
     const milliseconds = timeoutOf(request, this.options.limits.requestTimeoutMs);
     const admission = this.admissions[kind];
@@ -71,9 +71,9 @@ export class ServerContext {
     const deadline = new Deadline(reply, milliseconds);
     this.#running.add(deadline);
     try {
-      return await work(deadline.signal);
+      return await work(deadline);
     } catch (error) {
-      throw deadline.signal.aborted ? (deadline.signal.reason as HttpError) : error;
+      throw deadline.reason ?? error;
     } finally {
       deadline.end();
       admission.leave(count);

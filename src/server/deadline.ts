@@ -6,7 +6,10 @@ const HEADER = 'x-request-timeout';
 
 /** Ends work when its time is up, when nobody waits for the answer any more, or when the server must not wait any longer. */
 export class Deadline {
-  readonly #controller = new AbortController();
+  /** Why the work was ended, once it was: the error to answer with. */
+  reason: HttpError | undefined;
+  #controller: AbortController | undefined;
+  #listener: ((reason: HttpError) => void) | undefined;
   readonly #timer: NodeJS.Timeout;
   readonly #raw: FastifyReply['raw'];
   readonly #onClose = (): void => {
@@ -14,19 +17,30 @@ export class Deadline {
   };
 
   constructor(reply: FastifyReply, milliseconds: number) {
-    this.#timer = setTimeout(() => this.abort(exceeded(milliseconds)), milliseconds);
+    this.#timer = setTimeout(expire, milliseconds, this, milliseconds);
     this.#raw = reply.raw;
     this.#raw.once('close', this.#onClose);
     if (this.#raw.destroyed) this.#onClose();
   }
 
-  /** Its reason, once it is aborted, is the error to answer with. */
+  /** Made when it is first asked for: it takes longer than the rest of this. */
   get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.reason !== undefined) this.#controller.abort(this.reason);
     return this.#controller.signal;
   }
 
+  /** Calls a function when the work is to end; at most one. */
+  onAbort(listener: (reason: HttpError) => void): void {
+    this.#listener = listener;
+    if (this.reason !== undefined) listener(this.reason);
+  }
+
   abort(reason: HttpError): void {
-    this.#controller.abort(reason);
+    if (this.reason !== undefined) return;
+    this.reason = reason;
+    this.#controller?.abort(reason);
+    this.#listener?.(reason);
   }
 
   end(): void {
@@ -35,8 +49,10 @@ export class Deadline {
   }
 }
 
-const exceeded = (milliseconds: number): HttpError =>
-  new HttpError(504, 'DEADLINE_EXCEEDED', `the answer was not ready within ${milliseconds} ms`);
+function expire(deadline: Deadline, milliseconds: number): void {
+  const message = `the answer was not ready within ${milliseconds} ms`;
+  deadline.abort(new HttpError(504, 'DEADLINE_EXCEEDED', message));
+}
 
 /** Milliseconds that a request may take: what its header says (`250`, `250ms`, `2s`), and at most the server's own limit. */
 export function timeoutOf(request: FastifyRequest, most: number): number {

@@ -15,6 +15,7 @@ export function guard(app: FastifyInstance, context: ServerContext): void {
 
   // Before the limit of requests, which counts those of unknown callers by their address.
   app.addHook('onRequest', (request, reply, done) => {
+    reply.header('x-content-type-options', 'nosniff');
     if (request.id !== '') reply.header('x-request-id', request.id);
     if (known === undefined && !isOfThisMachine(request.headers.host)) return done(misdirected());
     const { scope = 'read' } = request.routeOptions.config;
@@ -44,9 +45,8 @@ export function guard(app: FastifyInstance, context: ServerContext): void {
  * Refuses names of other machines where there are no tokens. Otherwise any page that a browser on this machine shows could reach
  * the server, by having a name of its own resolve to this machine.
  */
-function isOfThisMachine(host: string | undefined): boolean {
-  return host === undefined || isLoopback(host.replace(/:\d*$/, ''));
-}
+const isOfThisMachine = (host: string | undefined): boolean =>
+  host === undefined || isLoopback(host.replace(/:\d*$/, ''));
 
 const misdirected = (): HttpError =>
   new HttpError(421, 'MISDIRECTED', 'without tokens this server answers to the name of this machine only, localhost');
@@ -82,5 +82,10 @@ function routeTable(app: FastifyInstance): (path: string) => readonly string[] {
     }
     for (const each of [method].flat()) route.methods.add(each);
   });
-  return (path) => [...routes.values()].flatMap(({ pattern, methods }) => (pattern.test(path) ? [...methods] : []));
+  return (path) => {
+    // What is written out wins over what has a place for an id.
+    const known = routes.get(path);
+    const fitting = known === undefined ? [...routes.values()].filter(({ pattern }) => pattern.test(path)) : [known];
+    return fitting.flatMap(({ methods }) => [...methods]);
+  };
 }

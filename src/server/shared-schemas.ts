@@ -20,19 +20,19 @@ const id = {
   type: ['string', 'integer', 'object'],
   minimum: -MOST,
   maximum: MOST,
-  properties: { bigint: { type: 'string', pattern: '^(0|-?[1-9][0-9]{0,18})$' } },
+  properties: { bigint: { type: 'string', pattern: '^(0|-?[1-9][0-9]{0,19})$' } },
   required: ['bigint'],
   additionalProperties: false,
 };
 
+const attributeValues = {
+  // Lists come first: serialized as the first type that fits, they would be text otherwise.
+  additionalProperties: { type: ['array', 'string', 'number', 'boolean', 'null'], items: { type: 'string' } },
+};
 const attributes = {
   $id: 'Attributes',
   description: 'What is known of a vector besides its id, by name.',
-  type: 'object',
-  additionalProperties: {
-    type: ['string', 'number', 'boolean', 'array', 'null'],
-    items: { type: 'string' },
-  },
+  ...{ type: 'object', ...attributeValues },
 };
 
 const values = { type: 'array', items: { type: ['string', 'number', 'boolean'] } };
@@ -83,7 +83,7 @@ export const SHARED = [id, attributes, filter, error];
 
 export const Id = Type.Unsafe<WireId>({ $ref: 'Id#' });
 export const AttributesOf = Type.Unsafe<Attributes>({ $ref: 'Attributes#' });
-export const MaybeAttributes = Type.Unsafe<Attributes | null>({ anyOf: [{ $ref: 'Attributes#' }, { type: 'null' }] });
+export const MaybeAttributes = Type.Unsafe<Attributes | null>({ type: ['object', 'null'], ...attributeValues });
 export const FilterOf = Type.Unsafe<Filter>({ $ref: 'Filter#' });
 export const ErrorOf = Type.Unsafe<{ error: ErrorBody }>({ $ref: 'Error#' });
 

@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, preValidationHookHandler } from 'fastify';
 import { type ErrorCode, ScanneryError, show } from '../protocol/errors.ts';
 import { HttpError } from './errors.ts';
 import { FLOATS } from './schemas.ts';
@@ -45,7 +45,8 @@ export function explainViolations(app: FastifyInstance): void {
 function violation({ instancePath, keyword, params, message, data }: Violation, part: string): Error {
   const names = instancePath.split('/').slice(1);
   const [top, row] = names;
-  if (keyword === 'oneOf' && names.length === 0) {
+  if (names.length === 0 && !isObject(data)) return new HttpError(400, 'BAD_REQUEST', `the ${part} must be an object`);
+  if (keyword === 'oneOf') {
     return new ScanneryError('SCANNERY_INVALID_OPTION', 'either vector or id is needed, and not both', {
       option: 'vector',
     });
@@ -60,18 +61,37 @@ function violation({ instancePath, keyword, params, message, data }: Violation, 
     const option = [...names, String(params.missingProperty)].join('.');
     return new ScanneryError('SCANNERY_INVALID_OPTION', `${option} is needed`, { option });
   }
-  if (names.length === 0) return new HttpError(400, 'BAD_REQUEST', `the ${part} ${message}`);
   const option = names.join('.');
-  const text = keyword === FLOATS ? 'must be bin of 4 bytes per number, or as in JSON' : message;
-  const received = keyword === 'minItems' || keyword === 'maxItems' ? `${(data as unknown[]).length}` : show(data);
+  const allowed = (params.allowedValues as unknown[] | undefined)?.join(', ');
+  const text =
+    keyword === FLOATS
+      ? 'must be bin of 4 bytes per number, or as in JSON'
+      : `${message}${allowed === undefined ? '' : ` (${allowed})`}`;
+  const bounds = keyword === 'minItems' || keyword === 'maxItems';
+  const received = bounds ? `${(data as unknown[]).length}` : show(data);
   return new ScanneryError(codeFor(top!), `${option} ${text}, received ${received}`, {
     ...{ option, value: data },
     ...(/^\d+$/.test(row ?? '') && { row: Number(row) }),
   });
 }
 
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);
+
 const codeFor = (name: string): ErrorCode => {
   if (name === 'vector' || name === 'vectors') return 'SCANNERY_INVALID_VECTOR';
   if (name === 'id' || name === 'ids') return 'SCANNERY_INVALID_ID';
   return name === 'attributes' ? 'SCANNERY_INVALID_ATTRIBUTE' : 'SCANNERY_INVALID_OPTION';
+};
+
+/** Levels of objects and lists in a filter, which is at most 32 filters deep. */
+const MAX_LEVELS = 80;
+
+/** Refuses filters that are so deep that checking them would exhaust the stack. */
+export const refuseDeepFilters: preValidationHookHandler = (request, _reply, done) => {
+  let level: unknown[] = [(request.body as { filter?: unknown } | null | undefined)?.filter];
+  for (let depth = 0; depth < MAX_LEVELS; depth++) {
+    level = level.flatMap((one) => (typeof one === 'object' && one !== null ? Object.values(one) : []));
+    if (level.length === 0) return done();
+  }
+  done(new ScanneryError('SCANNERY_INVALID_OPTION', 'filter is nested too deep', { option: 'filter' }));
 };

@@ -3,12 +3,15 @@ import type { Static } from 'typebox';
 import type { Explanation, Id, Query, SearchOptions, SearchResult } from '../../index.ts';
 import { invalid } from '../../protocol/check.ts';
 import { ScanneryError } from '../../protocol/errors.ts';
+import { Coalescer } from '../coalescer.ts';
 import type { ServerContext } from '../context.ts';
+import type { Deadline } from '../deadline.ts';
 import { bodyOf, floatsOf, packableFloats, sendPacked } from '../encoding.ts';
 import { notFound } from '../errors.ts';
 import { decodeId, decodeIds, encodeIds, packableIds, type WireId } from '../ids.ts';
 import { Answer, Answers, PackedAnswer, PackedAnswers, type schemasFor } from '../schemas.ts';
 import { errors, inBoth } from '../shared-schemas.ts';
+import { refuseDeepFilters } from '../validation.ts';
 
 type Schemas = ReturnType<typeof schemasFor>;
 type Search = Static<Schemas['search']>;
@@ -25,12 +28,13 @@ interface Found {
 /** POST /v1/search and /v1/search/batch. */
 export function searchRoutes(app: FastifyInstance, context: ServerContext, schemas: Schemas): void {
   const { index, sampler } = context;
+  const coalescer = new Coalescer(index);
   const config = { scope: 'read', admits: 'queries', packs: true } as const;
 
   app.post(
     '/v1/search',
     {
-      config,
+      ...{ config, preValidation: refuseDeepFilters },
       schema: {
         operationId: 'search',
         summary: 'The nearest vectors of one query, given as a vector or as the id of a stored one',
@@ -44,12 +48,7 @@ export function searchRoutes(app: FastifyInstance, context: ServerContext, schem
     },
     async (request, reply) => {
       const body = bodyOf<Search>(request);
-      const found = await context.run(request, reply, ONE_QUERY, async (signal) => {
-        const { query, options } = await queryOf(body, signal);
-        const one = await answer(query, options, body);
-        sampler.offer(query, options);
-        return one;
-      });
+      const found = await context.run(request, reply, ONE_QUERY, (deadline) => searchOne(body, deadline));
       return request.packed ? sendPacked(reply, packed(found)) : plain(found);
     },
   );
@@ -57,7 +56,7 @@ export function searchRoutes(app: FastifyInstance, context: ServerContext, schem
   app.post(
     '/v1/search/batch',
     {
-      config,
+      ...{ config, preValidation: refuseDeepFilters },
       schema: {
         operationId: 'searchBatch',
         summary: 'The nearest vectors of many queries',
@@ -74,37 +73,53 @@ export function searchRoutes(app: FastifyInstance, context: ServerContext, schem
       const rows = rowsOf(floatsOf(body.vectors));
       const count = rows.length;
       checkSize(count, body);
-      const found = await context.run(request, reply, { kind: 'queries', count }, async (signal) => {
+      const found = await context.run(request, reply, { kind: 'queries', count }, async ({ signal }) => {
         const options = optionsOf(body, signal);
-        if (body.explain !== true) {
-          const results = await index.searchBatch(rows, options);
-          if (results.length > 0) sampler.offer(rows[0]!, options);
-          return Promise.all(results.map((result) => withAttributes({ result }, body)));
-        }
-        return Promise.all(rows.map((row) => answer(row, options, body)));
+        if (body.explain === true) return Promise.all(rows.map((row) => answer(row, options, body)));
+        const results = await index.searchBatch(rows, options);
+        sampler.offer(rows[0]!, options);
+        const found = results.map((result) => ({ result }));
+        return body.attributes === true ? Promise.all(found.map(withAttributes)) : found;
       });
       return request.packed ? sendPacked(reply, { results: found.map(packed) }) : { results: found.map(plain) };
     },
   );
 
-  /** What a body asks for: the vector that it has or names, and the options. */
-  async function queryOf(body: Search, signal: AbortSignal): Promise<{ query: Query; options: SearchOptions }> {
-    const options = optionsOf(body, signal);
-    if (body.vector !== undefined) return { query: floatsOf(body.vector) as Query, options };
+  function searchOne(body: Search, deadline: Deadline): Promise<Found> {
+    if (body.vector === undefined) return searchById(body, deadline);
+    const query = floatsOf(body.vector) as Query;
+    return isPlain(body) ? searchPlainly(query, body, deadline) : answer(query, optionsOf(body, deadline.signal), body);
+  }
+
+  async function searchPlainly(query: Query, body: Search, deadline: Deadline): Promise<Found> {
+    const { k, numLeavesToSearch, numReorderingCandidates, attributes } = body;
+    const setting = { k, numLeavesToSearch, numReorderingCandidates };
+    const found = { result: await coalescer.search(query, setting, deadline) };
+    sampler.offer(query, setting);
+    return attributes === true ? withAttributes(found) : found;
+  }
+
+  async function searchById(body: Search, { signal }: Deadline): Promise<Found> {
     const id = decodeId(body.id!);
     const stored = await index.get(id);
     if (stored === undefined) throw notFound(`vector of the id ${String(id).slice(0, 100)}`);
-    return { query: stored.vector, options: { ...options, excludeIds: [id, ...((options.excludeIds ?? []) as Id[])] } };
+    const options = optionsOf(body, signal);
+    // A vector is its own nearest.
+    options.excludeIds = [id, ...((options.excludeIds ?? []) as Id[])];
+    return answer(stored.vector, options, body);
   }
 
   async function answer(query: Query, options: SearchOptions, body: Options): Promise<Found> {
-    if (body.explain !== true) return withAttributes({ result: await index.search(query, options) }, body);
-    const { ids, scores, ...explanation } = await index.explain(query, options);
-    return withAttributes({ result: { ids, scores }, explanation }, body);
+    let found: Found;
+    if (body.explain === true) {
+      const { ids, scores, ...explanation } = await index.explain(query, options);
+      found = { result: { ids, scores }, explanation };
+    } else found = { result: await index.search(query, options) };
+    sampler.offer(query, options);
+    return body.attributes === true ? withAttributes(found) : found;
   }
 
-  async function withAttributes(found: Found, body: Options): Promise<Found> {
-    if (body.attributes !== true) return found;
+  async function withAttributes(found: Found): Promise<Found> {
     const stored = await Promise.all(found.result.ids.map((id) => index.get(id)));
     return { ...found, attributes: stored.map((one) => one?.attributes ?? null) };
   }
@@ -128,6 +143,10 @@ export function searchRoutes(app: FastifyInstance, context: ServerContext, schem
     if (count * k > maxResults) throw invalid('k', k, `at most ${Math.floor(maxResults / count)} for ${count} queries`);
   }
 }
+
+/** Whether a query may be searched together with others. */
+const isPlain = ({ filter, allowIds, excludeIds, crowding, explain }: Options): boolean =>
+  explain !== true && (filter ?? allowIds ?? excludeIds ?? crowding) === undefined;
 
 const ONE_QUERY = { kind: 'queries', count: 1 } as const;
 

@@ -40,7 +40,7 @@ export function vectorRoutes(app: FastifyInstance, context: ServerContext, schem
       checkWritable();
       const { ids, vectors, attributes } = bodyOf<Upsert>(request);
       const input = { ids: decodeIds(ids), vectors: floatsOf(vectors), attributes } as UpsertInput;
-      const result = await context.run(request, reply, WRITE, (signal) => index.upsert(input, { signal }));
+      const result = await context.run(request, reply, WRITE, ({ signal }) => index.upsert(input, { signal }));
       return request.packed ? sendPacked(reply, result) : result;
     },
   );
@@ -62,7 +62,7 @@ export function vectorRoutes(app: FastifyInstance, context: ServerContext, schem
     async (request, reply) => {
       checkWritable();
       const ids = decodeIds(bodyOf<Static<typeof Deletion>>(request).ids);
-      const result = await context.run(request, reply, WRITE, (signal) => index.delete(ids, { signal }));
+      const result = await context.run(request, reply, WRITE, ({ signal }) => index.delete(ids, { signal }));
       return request.packed ? sendPacked(reply, result) : result;
     },
   );
@@ -106,7 +106,7 @@ export function vectorRoutes(app: FastifyInstance, context: ServerContext, schem
       checkWritable();
       const { id: text } = request.params;
       for (const id of idsOfText(text, request.query.type)) {
-        const result = await context.run(request, reply, WRITE, (signal) => index.delete([id], { signal }));
+        const result = await context.run(request, reply, WRITE, ({ signal }) => index.delete([id], { signal }));
         if (result.deleted > 0) return request.packed ? sendPacked(reply, result) : result;
       }
       throw unknown(text);
