@@ -4,15 +4,15 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import fastify from 'fastify';
 import { Pool } from 'undici';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
-import { type ModelEvent, ModelStore, modelRoutes } from '../src/server/models/index.ts';
+import { createServer, type ModelEvent, ModelStore } from '../src/server/index.ts';
 import { askWhile, type LoadReport, publish, saveVersion } from '../test/support/model-versions.ts';
 import { quantile, table } from './measure.ts';
 
 const K = 5;
+const JSON_BODY = { 'content-type': 'application/json' };
 const POLL_MS = 50;
 /** Milliseconds after which a version that is not served yet counts as lost. */
 const PATIENCE = 60_000;
@@ -57,9 +57,8 @@ async function main({ swaps, size, dimensions, clients, seconds }: typeof given)
       else if (event.type !== 'unloaded' || event.error !== undefined) console.error(event);
     };
     await using store = await ModelStore.open({ films: { directory: model, pollMs: POLL_MS } }, { onEvent });
-    const app = fastify();
-    await app.register(modelRoutes, { store });
-    const pool = new Pool(await app.listen({ host: '127.0.0.1', port: 0 }), { connections: clients });
+    await using server = await createServer(null, { port: 0, models: store });
+    const pool = new Pool(await server.listen(), { connections: clients });
     let firstSwap = 0;
     const report = await askWhile(
       async () => {
@@ -74,7 +73,6 @@ async function main({ swaps, size, dimensions, clients, seconds }: typeof given)
       { clients, k: K },
     );
     await pool.close();
-    await app.close();
     console.log(`${size} candidates of ${dimensions} dimensions, ${clients} clients, ${swaps} swaps`);
     tell(report, firstSwap, loads.slice(1));
     if (report.failures.length + report.mixed.length > 0 || report.versions.length < Math.min(MADE, swaps + 1)) {
@@ -87,7 +85,7 @@ async function main({ swaps, size, dimensions, clients, seconds }: typeof given)
 
 async function ask(pool: Pool, user: string): Promise<string[]> {
   const body = JSON.stringify({ instances: [user] });
-  const answer = await pool.request({ method: 'POST', path: '/v1/models/films:predict', body });
+  const answer = await pool.request({ method: 'POST', path: '/v1/models/films:predict', body, headers: JSON_BODY });
   const text = await answer.body.text();
   if (answer.statusCode !== 200) throw new Error(`${answer.statusCode} ${text}`);
   const { predictions } = JSON.parse(text) as { predictions: { output_2: string[] }[] };

@@ -14,8 +14,20 @@ export interface WriterOrders {
 
 const IN_FLIGHT = 8;
 const { directory, seed, from, options } = JSON.parse(process.argv[2]!) as WriterOrders;
-// At once, so that nothing said is lost when the process is.
-const say = (line: string): unknown => writeSync(1, `${line}\n`);
+const pause = new Int32Array(new SharedArrayBuffer(4));
+
+/** At once, so that nothing said is lost when the process is; a pipe takes a line as a whole, or none of it while it is full. */
+function say(line: string): void {
+  for (;;) {
+    try {
+      writeSync(1, `${line}\n`);
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      Atomics.wait(pause, 0, 0, 1);
+    }
+  }
+}
 
 say('opening');
 const index = await Index.open(directory, options);

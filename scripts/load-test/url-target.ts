@@ -59,8 +59,13 @@ export class HttpClient {
   }
 }
 
+export interface UrlTarget extends OpenTarget {
+  /** Of the requests. */
+  readonly bodies: readonly Buffer[];
+}
+
 /** Opens what answers at a URL: `scannery serve`, or `createServer` of `scannery/server`. */
-export async function openUrlTarget(options: TargetOptions, url: UrlOptions): Promise<OpenTarget> {
+export async function openUrlTarget(options: TargetOptions, url: UrlOptions): Promise<UrlTarget> {
   const client = new HttpClient(url);
   try {
     const { size, dimensions, metric, threads } = await statsOf(client, url.url);
@@ -111,7 +116,7 @@ function target(
   { k, numLeavesToSearch, numReorderingCandidates }: TargetOptions,
   { queries, dimensions }: { readonly queries: Float32Array; readonly dimensions: number },
   description: readonly string[],
-): OpenTarget {
+): UrlTarget {
   const type = TYPES[encoding];
   const path = batch === 1 ? '/v1/search' : '/v1/search/batch';
   const settings = {
@@ -142,6 +147,7 @@ function target(
   };
   return {
     queries: bodies.length,
+    bodies,
     description,
     search: (i) => ask(path, bodies[i]!),
     async upsert(i) {

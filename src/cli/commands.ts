@@ -31,4 +31,5 @@ export const COMMANDS: readonly Registered[] = [
   { command: 'verify <dir>', describe: 'Look for damage', load: () => import('./commands/verify.ts') },
   { command: 'repair <dir>', describe: 'Cut off a damaged log', load: () => import('./commands/repair.ts') },
   { command: 'convert <input> <output>', describe: 'Convert or export', load: () => import('./commands/convert.ts') },
+  { command: 'serve [dir]', describe: 'Answer over HTTP', load: () => import('./commands/serve.ts') },
 ];

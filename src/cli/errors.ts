@@ -51,6 +51,10 @@ const REPAIR = /Index\.repair keeps/;
 const OPTIONS: Readonly<Record<string, string>> = {
   numLeavesToSearch: 'leaves',
   numReorderingCandidates: 'candidates',
+  tokens: 'token-file',
+  bodyBytes: 'body-limit',
+  requestTimeoutMs: 'timeout',
+  max: 'rate-limit',
   reordering: 'reordering',
 };
 

@@ -18,9 +18,10 @@ import { readBodies } from './encoding.ts';
 import { asHttpError, errorBody, HttpError } from './errors.ts';
 import { frontierRoutes } from './frontier.ts';
 import { guard } from './gate.ts';
+import { modelRoutes } from './models/routes.ts';
 import type { ResolvedServerOptions } from './options.ts';
 import { searchRoutes } from './routes/search.ts';
-import { systemRoutes } from './routes/system.ts';
+import { statsRoute, systemRoutes } from './routes/system.ts';
 import { vectorRoutes } from './routes/vectors.ts';
 import { schemasFor } from './schemas.ts';
 import { SHARED } from './shared-schemas.ts';
@@ -33,7 +34,7 @@ const REQUEST_ID = /^[\w.:/+=-]{1,64}$/;
 
 /** Makes the app of a server, ready to listen. The console is where the build leaves it, unless a folder is given. */
 export async function makeApp(
-  index: Index,
+  index: Index | null,
   options: ResolvedServerOptions,
   consoleDirectory?: string,
 ): Promise<{ app: FastifyInstance; context: ServerContext }> {
@@ -66,12 +67,23 @@ export async function makeApp(
   });
   await app.register(swaggerUi, { routePrefix: '/docs', uiConfig: { url: '/openapi.json' } });
 
-  const schemas = schemasFor(index.dimensions, options.limits);
-  // Further routes are registered here; with the context they share limits, deadlines and the stop.
-  searchRoutes(app, context, schemas);
-  vectorRoutes(app, context, schemas);
   systemRoutes(app, context);
-  frontierRoutes(app, context);
+  if (index !== null) {
+    const schemas = schemasFor(index.dimensions, options.limits);
+    searchRoutes(app, context, index, schemas);
+    vectorRoutes(app, context, index, schemas);
+    statsRoute(app, index);
+    frontierRoutes(app, context, index);
+  }
+  const { models } = options;
+  if (models !== undefined) {
+    const { maxBatch, maxResults } = options.limits;
+    await app.register(modelRoutes, {
+      ...{ store: models, maxBatch, maxResults, config: { admits: 'queries' } },
+      run: (request, reply, count, work) =>
+        context.run(request, reply, { kind: 'queries', count }, ({ signal }) => work(signal)),
+    });
+  }
   await consoleRoutes(app, consoleDirectory);
   await app.ready();
   return { app, context };

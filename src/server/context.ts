@@ -5,7 +5,6 @@ import { Deadline, timeoutOf } from './deadline.ts';
 import { stopping } from './errors.ts';
 import { Metrics } from './metrics.ts';
 import type { ResolvedServerOptions, Scope } from './options.ts';
-import { RecallSampler } from './recall-sampler.ts';
 import type { Caller } from './tokens.ts';
 
 declare module 'fastify' {
@@ -30,17 +29,17 @@ export type Work = 'queries' | 'writes';
 
 /** What the routes of a server share. */
 export class ServerContext {
-  readonly index: Index;
+  /** Null where only models are served. */
+  readonly index: Index | null;
   readonly options: ResolvedServerOptions;
   readonly admissions: Readonly<Record<Work, Admission>>;
   readonly metrics: Metrics;
-  readonly sampler: RecallSampler;
   /** Whether new requests are turned away. */
   stopping = false;
   readonly #running = new Set<Deadline>();
   #onIdle: (() => void) | undefined;
 
-  constructor(index: Index, options: ResolvedServerOptions) {
+  constructor(index: Index | null, options: ResolvedServerOptions) {
     const { maxInFlight, maxWritesInFlight } = options.limits;
     this.index = index;
     this.options = options;
@@ -49,8 +48,7 @@ export class ServerContext {
       writes: new Admission(maxWritesInFlight, 'writes'),
     };
     const { queries, writes } = this.admissions;
-    this.metrics = new Metrics(index, queries, writes);
-    this.sampler = new RecallSampler(index, options.recallSampling, queries, this.metrics);
+    this.metrics = new Metrics(index, options.models, queries, writes);
   }
 
   /**

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
+import type { Index } from '../index.ts';
 import { ScanneryError } from '../protocol/errors.ts';
 import type { ServerContext } from './context.ts';
 import { bodyOf } from './encoding.ts';
@@ -29,8 +30,8 @@ const answer = { description: 'What was chosen, and the frontier.', content: { [
 const tags = ['system'];
 
 /** POST and GET /v1/frontier: tunes the index as `Index.tune` does, and tells what the last tuning here found. */
-export function frontierRoutes(app: FastifyInstance, context: ServerContext): void {
-  const { index, options } = context;
+export function frontierRoutes(app: FastifyInstance, context: ServerContext, index: Index): void {
+  const { options } = context;
   const Target = Type.Object(
     {
       targetRecall: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1, description: 'Default 0.95.' })),

@@ -1,40 +1,27 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { Index, IndexStats } from '../index.ts';
+import type { DiagnosticsEvents, Index, IndexStats, RebalanceEvent, SearchEvent, WriteEvent } from '../index.ts';
 import type { Admission } from './admission.ts';
+import type { ModelStore } from './models/store.ts';
 
 const SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10];
 const STAGE_SECONDS = [0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1];
 const STAGES = ['prepare', 'scan', 'reorder', 'merge'] as const;
 
-/** What the index publishes when a search has ended. */
-interface SearchEvent {
-  readonly index: object;
-  readonly queries: number;
-  readonly milliseconds: number;
-  readonly error?: unknown;
-  readonly stages?: Readonly<Record<(typeof STAGES)[number], number>>;
-}
-
-interface WriteEvent {
-  readonly index: object;
-  readonly kind?: string;
-  readonly milliseconds: number;
-  readonly error?: unknown;
-}
+type Listener = [channel: keyof DiagnosticsEvents, listener: (message: unknown) => void];
 
 /** A server's own registry of what it and its index do. */
 export class Metrics {
   readonly registry = new Registry();
-  readonly #index: Index;
+  readonly #index: Index | null;
   readonly #requests: Histogram;
   /** Observers by route, method and status: looking labels up takes longer than observing. */
   readonly #observers = new Map<string, { observe(seconds: number): void }>();
   readonly #recall: Gauge;
   readonly #recallSamples: Counter;
-  readonly #listeners: readonly [string, (message: unknown) => void][];
+  readonly #listeners: readonly Listener[];
 
-  constructor(index: Index, queries: Admission, writes: Admission) {
+  constructor(index: Index | null, models: ModelStore | undefined, queries: Admission, writes: Admission) {
     this.#index = index;
     const registers = [this.registry];
     collectDefaultMetrics({ register: this.registry });
@@ -57,8 +44,9 @@ export class Metrics {
     });
     this.#ofAdmission('queries', queries);
     this.#ofAdmission('writes', writes);
-    this.#ofStats();
-    this.#listeners = this.#listen();
+    if (index !== null) this.#ofStats(index);
+    if (models !== undefined) this.#ofModels(models);
+    this.#listeners = index === null ? [] : this.#listen();
     for (const [name, listener] of this.#listeners) subscribe(name, listener);
   }
 
@@ -90,7 +78,7 @@ export class Metrics {
     });
   }
 
-  #ofStats(): void {
+  #ofStats(index: Index): void {
     const gauges: [string, string, (stats: IndexStats) => number | undefined][] = [
       ['scannery_queries_in_flight', 'Queries that the index is answering.', ({ queries }) => queries.inFlight],
       ['scannery_calls_waiting', 'Calls that wait for room in the index.', ({ queries }) => queries.waitingCalls],
@@ -109,17 +97,27 @@ export class Metrics {
       ['scannery_worker_restarts_total', 'Threads started in place of dead ones.', (stats) => stats.workerRestarts],
       ['scannery_checkpoints_total', 'Times that the log started anew.', ({ log }) => log?.checkpoints],
     ];
-    for (const [name, help, read] of gauges) this.#gauge(name, help, () => this.#read(read));
-    for (const [name, help, read] of counters) this.#counter(name, help, () => this.#read(read));
+    // Of a closed index there is nothing to read.
+    const reader = (of: (stats: IndexStats) => number | undefined) => (): number | undefined => {
+      try {
+        return of(index.stats());
+      } catch {
+        return undefined;
+      }
+    };
+    for (const [name, help, read] of gauges) this.#gauge(name, help, reader(read));
+    for (const [name, help, read] of counters) this.#counter(name, help, reader(read));
   }
 
-  /** Of a closed index there is nothing to read. */
-  #read(of: (stats: IndexStats) => number | undefined): number | undefined {
-    try {
-      return of(this.#index.stats());
-    } catch {
-      return undefined;
-    }
+  #ofModels(models: ModelStore): void {
+    const registers = [this.registry];
+    new Gauge({
+      ...{ name: 'scannery_model_version', help: 'The version of a model that is served, 0 if none is.', registers },
+      labelNames: ['model'],
+      collect() {
+        for (const model of models.names) this.labels({ model }).set(models.versionOf(model) ?? 0);
+      },
+    });
   }
 
   #gauge(name: string, help: string, read: () => number | undefined): void {
@@ -146,7 +144,7 @@ export class Metrics {
     });
   }
 
-  #listen(): [string, (message: unknown) => void][] {
+  #listen(): Listener[] {
     const registers = [this.registry];
     const searches = new Histogram({
       ...{
@@ -172,7 +170,7 @@ export class Metrics {
       labelNames: ['kind', 'outcome'],
       buckets: SECONDS,
     });
-    const write = ({ index, kind = 'rebalance', milliseconds, error }: WriteEvent): void => {
+    const write = (kind: string, { index, milliseconds, error }: WriteEvent | RebalanceEvent): void => {
       if (index !== this.#index) return;
       writes.labels({ kind, outcome: error === undefined ? 'ok' : 'error' }).observe(milliseconds / 1000);
     };
@@ -183,13 +181,12 @@ export class Metrics {
         return;
       }
       searches.observe(milliseconds / 1000);
-      if (times === undefined || queries === 0) return;
       for (const [stage, observer] of observers) observer.observe(times[stage] / queries / 1e6);
     };
     return [
       ['scannery:search', (message) => search(message as SearchEvent)],
-      ['scannery:write', (message) => write(message as WriteEvent)],
-      ['scannery:rebalance', (message) => write(message as WriteEvent)],
+      ['scannery:write', (message) => write((message as WriteEvent).kind, message as WriteEvent)],
+      ['scannery:rebalance', (message) => write('rebalance', message as RebalanceEvent)],
     ];
   }
 }

@@ -10,6 +10,7 @@ import {
   resolveOptions,
   text,
 } from '../protocol/check.ts';
+import { ModelStore } from './models/store.ts';
 
 /** What a token allows: searches and what is to be read, or writes. Neither implies the other. */
 export type Scope = 'read' | 'write';
@@ -67,6 +68,8 @@ export interface ServerOptions {
   /** Default: none are asked for, which is for this machine alone. */
   tokens?: readonly TokenOptions[] | undefined;
   limits?: LimitOptions | undefined;
+  /** Saved recommenders to serve as TensorFlow Serving does, below /v1/models. The store stays the caller's to close. */
+  models?: ModelStore | undefined;
   /** Refuse writes. Default false. */
   readOnly?: boolean | undefined;
   /** Milliseconds that `close` waits for requests in flight, 0 to 3,600,000. Default 10,000. */
@@ -136,6 +139,7 @@ const SERVER: OptionTable<ServerOptions> = {
   trustProxy: { default: false, check: proxies },
   tokens: { default: none, check: (value, option) => eachOf(token)(value, option) },
   limits: { default: resolveOptions(LIMITS, {}), check: (value, option) => resolveOptions(LIMITS, value, option) },
+  models: { default: none, check: optional(modelStore) },
   readOnly: { default: false, check: boolean },
   stopTimeoutMs: { default: 10_000, check: integer(0, 3_600_000) },
   recallSampling: { default: 0, check: fromZero(1) },
@@ -188,6 +192,11 @@ function hexadecimal(value: unknown, option: string): string {
 function pem(value: unknown, option: string): string | Uint8Array {
   if ((typeof value === 'string' || value instanceof Uint8Array) && value.length > 0) return value;
   throw invalid(option, value, 'PEM, as text or bytes');
+}
+
+function modelStore(value: unknown, option: string): ModelStore {
+  if (value instanceof ModelStore) return value;
+  throw invalid(option, value, 'a ModelStore');
 }
 
 function proxies(value: unknown, option: string): ServerOptions['trustProxy'] {

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { Index } from '../index.ts';
+import { invalid } from '../protocol/check.ts';
 import { ScanneryError } from '../protocol/errors.ts';
 import type { ServerContext } from './context.ts';
 import { type ResolvedServerOptions, resolveServerOptions, type ServerOptions } from './options.ts';
@@ -68,19 +69,21 @@ export class ScanneryServer {
     const timer = setTimeout(() => this.app.server.closeAllConnections(), Math.max(100, end - performance.now()));
     await this.app.close();
     clearTimeout(timer);
-    await context.sampler.settled();
     context.metrics.close();
   }
 }
 
 /**
- * Makes a server for an index, which the caller closes after the server. It does not listen yet.
+ * Makes a server for an index, or for `models` alone. The caller closes both after the server. It does not listen yet.
  *
+ * @param index null where only models are served: then there are no routes of vectors
  * @throws {ScanneryError} SCANNERY_MISSING_PACKAGE with the command that installs what is missing; SCANNERY_INVALID_OPTION, also for
  *   a host that others can reach without `tokens`
  */
-export async function createServer(index: Index, options: ServerOptions = {}): Promise<ScanneryServer> {
+export async function createServer(index: Index | null, options: ServerOptions = {}): Promise<ScanneryServer> {
   const resolved = resolveServerOptions(options);
+  if (index === null && resolved.models === undefined)
+    throw invalid('models', undefined, 'given where there is no index');
   await checkPackages();
   // Only now, since it imports the packages.
   const { makeApp } = await import('./app.ts');

@@ -1,5 +1,4 @@
 export type { ModelEvent, ModelOptions, ModelStoreOptions, VersionPolicy } from './options.ts';
-export { type ModelRoutesOptions, modelRoutes } from './routes.ts';
 export type { Lease } from './served-version.ts';
 export type { Signature } from './signature.ts';
 export type { ModelStatus, ModelVersionStatus } from './status.ts';

@@ -42,9 +42,15 @@ export class ServedModel {
     return [...this.#versions.values()].sort((a, b) => b.version - a.version);
   }
 
-  /** The highest version that can be asked, or the one that is asked for. */
+  /** The highest version that can be asked. */
+  get available(): number | undefined {
+    return this.#available().sort((a, b) => b - a)[0];
+  }
+
+  /** The version that is asked for, or the highest that can be. */
   lease(asked: number | undefined): Lease | undefined {
-    const version = asked ?? Math.max(...this.#available());
+    const version = asked ?? this.available;
+    if (version === undefined) return undefined;
     return this.#versions.get(version)?.served?.lease(this.name, version);
   }
 

@@ -68,6 +68,11 @@ export class ModelStore {
     return lease;
   }
 
+  /** The version of a model that answers, the highest that is available; undefined if none is. */
+  versionOf(name: string): number | undefined {
+    return this.#models.get(name)?.available;
+  }
+
   /**
    * The states of a model's versions, in the shape of TensorFlow Serving. A version that was refused has the state END, and an error.
    *

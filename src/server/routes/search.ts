@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Static } from 'typebox';
-import type { Explanation, Id, Query, SearchOptions, SearchResult } from '../../index.ts';
+import type { Explanation, Id, Index, Query, SearchOptions, SearchResult } from '../../index.ts';
 import { invalid } from '../../protocol/check.ts';
 import { ScanneryError } from '../../protocol/errors.ts';
 import { Coalescer } from '../coalescer.ts';
@@ -9,6 +9,7 @@ import type { Deadline } from '../deadline.ts';
 import { bodyOf, floatsOf, packableFloats, sendPacked } from '../encoding.ts';
 import { notFound } from '../errors.ts';
 import { decodeId, decodeIds, encodeIds, packableIds, type WireId } from '../ids.ts';
+import { RecallSampler } from '../recall-sampler.ts';
 import { Answer, Answers, PackedAnswer, PackedAnswers, type schemasFor } from '../schemas.ts';
 import { errors, inBoth } from '../shared-schemas.ts';
 import { refuseDeepFilters } from '../validation.ts';
@@ -26,8 +27,9 @@ interface Found {
 }
 
 /** POST /v1/search and /v1/search/batch. */
-export function searchRoutes(app: FastifyInstance, context: ServerContext, schemas: Schemas): void {
-  const { index, sampler } = context;
+export function searchRoutes(app: FastifyInstance, context: ServerContext, index: Index, schemas: Schemas): void {
+  const sampler = new RecallSampler(index, context.options.recallSampling, context.admissions.queries, context.metrics);
+  app.addHook('onClose', () => sampler.settled());
   const coalescer = new Coalescer(index);
   const config = { scope: 'read', admits: 'queries', packs: true } as const;
 

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { Static } from 'typebox';
+import type { Index } from '../../index.ts';
 import type { ServerContext } from '../context.ts';
 import { sendPacked } from '../encoding.ts';
 import { stopping } from '../errors.ts';
@@ -9,26 +10,9 @@ import { errors, inBoth } from '../shared-schemas.ts';
 const tags = ['system'];
 const open = { scope: 'open', rateLimit: false } as const;
 
-/** GET /v1/stats, /healthz, /readyz, /metrics and /openapi.json. */
+/** GET /healthz, /readyz, /metrics and /openapi.json. */
 export function systemRoutes(app: FastifyInstance, context: ServerContext): void {
   const { index, metrics } = context;
-
-  app.get<{ Querystring: Static<typeof StatsQuery> }>(
-    '/v1/stats',
-    {
-      config: { packs: true },
-      schema: {
-        operationId: 'stats',
-        summary: 'What the index is made of and what it has done',
-        ...{ tags, querystring: StatsQuery },
-        response: { 200: { description: 'As Index.stats.', ...inBoth(Stats, Stats) }, ...errors(406) },
-      },
-    },
-    async (request, reply) => {
-      const stats = { ...index.stats(), ...(request.query.health === 'true' && { health: await index.health() }) };
-      return request.packed ? sendPacked(reply, stats) : stats;
-    },
-  );
 
   app.get(
     '/healthz',
@@ -54,7 +38,7 @@ export function systemRoutes(app: FastifyInstance, context: ServerContext): void
     async () => {
       if (context.stopping) throw stopping();
       // Throws once the index is closed.
-      index.stats();
+      index?.stats();
       return { status: 'ready' };
     },
   );
@@ -85,6 +69,26 @@ export function systemRoutes(app: FastifyInstance, context: ServerContext): void
       },
     },
     async () => app.swagger(),
+  );
+}
+
+/** GET /v1/stats. */
+export function statsRoute(app: FastifyInstance, index: Index): void {
+  app.get<{ Querystring: Static<typeof StatsQuery> }>(
+    '/v1/stats',
+    {
+      config: { packs: true },
+      schema: {
+        operationId: 'stats',
+        summary: 'What the index is made of and what it has done',
+        ...{ tags, querystring: StatsQuery },
+        response: { 200: { description: 'As Index.stats.', ...inBoth(Stats, Stats) }, ...errors(406) },
+      },
+    },
+    async (request, reply) => {
+      const stats = { ...index.stats(), ...(request.query.health === 'true' && { health: await index.health() }) };
+      return request.packed ? sendPacked(reply, stats) : stats;
+    },
   );
 }
 

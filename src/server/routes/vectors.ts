@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { Static } from 'typebox';
-import type { StoredVector, UpsertInput } from '../../index.ts';
+import type { Index, StoredVector, UpsertInput } from '../../index.ts';
 import { ScanneryError } from '../../protocol/errors.ts';
 import type { ServerContext } from '../context.ts';
 import { bodyOf, floatsOf, packableFloats, sendPacked } from '../encoding.ts';
@@ -17,8 +17,7 @@ const WRITE = { kind: 'writes', count: 1 } as const;
 const tags = ['vectors'];
 
 /** POST /v1/vectors, GET and DELETE /v1/vectors/{id}, POST /v1/vectors/delete. */
-export function vectorRoutes(app: FastifyInstance, context: ServerContext, schemas: Schemas): void {
-  const { index } = context;
+export function vectorRoutes(app: FastifyInstance, context: ServerContext, index: Index, schemas: Schemas): void {
   const reading = { scope: 'read', packs: true } as const;
   const writing = { scope: 'write', admits: 'writes', packs: true } as const;
 

@@ -2,7 +2,8 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import fastify from 'fastify';
 import { describe, expect, it } from 'vitest';
 import { ScanneryError } from '../../../src/index.ts';
-import { type ModelStore, modelRoutes } from '../../../src/server/models/index.ts';
+import { modelRoutes } from '../../../src/server/models/routes.ts';
+import type { ModelStore } from '../../../src/server/models/store.ts';
 import { app, get, send } from '../../support/model-app.ts';
 
 interface Document {

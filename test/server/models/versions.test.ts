@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import fastify from 'fastify';
 import { describe, expect, it } from 'vitest';
 import { BruteForce, Embedding, type QueryModel, Tower } from '../../../src/recommender/index.ts';
-import { modelRoutes } from '../../../src/server/models/index.ts';
+import { modelRoutes } from '../../../src/server/models/routes.ts';
 import { filesIn, temporaryDirectory } from '../../support/directories.ts';
 import { failureOf } from '../../support/failures.ts';
 import { listener, modelOf, open, publish, states, until } from '../../support/model-store.ts';

@@ -1,0 +1,214 @@
+// What it costs to serve an index over HTTP, beside a bare Fastify route in the same run, and what overload does.
+//   npm run bench:serve
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { Index } from '../src/index.ts';
+import { closedLoop, type Throughput } from './bench-serve/closed-loop.ts';
+import { type Server, startServer } from './bench-serve/processes.ts';
+import { createProgress, loadGlove } from './datasets/index.ts';
+import { drive } from './load-test/driver.ts';
+import type { TargetOptions, UrlOptions } from './load-test/options.ts';
+import { HttpClient, openUrlTarget } from './load-test/url-target.ts';
+import { median, megabytes, recall, table } from './measure.ts';
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '4' },
+    connections: { type: 'string', default: '64' },
+    batch: { type: 'string', default: '64' },
+    settings: { type: 'string', default: '24/80,60/120' },
+    threads: { type: 'string', default: '2' },
+    overload: { type: 'string', default: '600/600' },
+  },
+});
+const rounds = Number(values.rounds);
+const milliseconds = 1000 * Number(values.seconds);
+const connections = Number(values.connections);
+const batch = Number(values.batch);
+const K = 10;
+/** Batches under way at once: enough that one is parsed while another is searched. */
+const BATCHES_AT_ONCE = 4;
+const OVERLOAD = 3;
+/** Enough that arrivals wait in the server and not in the client. */
+const OVERLOAD_CONNECTIONS = 2000;
+
+const cli = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
+const bareProgram = fileURLToPath(new URL('bench-serve/bare.mjs', import.meta.url));
+if (!existsSync(cli)) throw new Error('dist/ is missing: run `npm run build` first');
+
+type Setting = readonly [leaves: number, candidates: number];
+const settingOf = (text: string): Setting => text.split('/').map(Number) as [number, number];
+
+const directory = await mkdtemp(join(tmpdir(), 'scannery-bench-serve-'));
+const servers: Server[] = [];
+try {
+  const recalls = await buildIndex(values.settings.split(',').map(settingOf));
+  const served = await start([cli, 'serve', directory, '--port', '0', '--threads', values.threads, '--json']);
+  for (const [setting, found] of recalls) await compare(served, setting, found);
+  await overload(served, settingOf(values.overload));
+} finally {
+  for (const server of servers) await server.stop();
+  await rm(directory, { recursive: true, force: true });
+}
+
+async function start(args: readonly string[]): Promise<Server> {
+  const server = await startServer(args);
+  servers.push(server);
+  return server;
+}
+
+/** Builds and saves the index; returns the recall of each setting. */
+async function buildIndex(settings: readonly Setting[]): Promise<[Setting, number][]> {
+  const progress = createProgress();
+  const { vectors, ids, dimensions, queries } = await loadGlove({ heldOut: 1000, progress: (p) => progress.update(p) });
+  progress.finish();
+  await using index = await Index.build({ vectors, ids }, { dimensions, metric: 'cosine' });
+  await index.save(directory);
+  console.log(
+    `Node ${process.versions.node}; ${ids.length} GloVe vectors x ${dimensions}, k ${K}, ${values.threads} worker thread(s), ` +
+      `${connections} connections; client, server and workers share the machine\n`,
+  );
+  const truth = await index.searchBatch(queries, { k: K, exact: true });
+  const recalls: [Setting, number][] = [];
+  for (const setting of settings) {
+    const [numLeavesToSearch, numReorderingCandidates] = setting;
+    const found = await index.searchBatch(queries, { k: K, numLeavesToSearch, numReorderingCandidates });
+    recalls.push([setting, recall(found, truth)]);
+  }
+  return recalls;
+}
+
+function targetOptions([numLeavesToSearch, numReorderingCandidates]: Setting): TargetOptions {
+  return {
+    ...{
+      data: 'glove',
+      rows: 0,
+      dimensions: 0,
+      index: undefined,
+      queries: undefined,
+      threads: undefined,
+      k: K,
+      seed: 42,
+    },
+    ...{ numLeavesToSearch, numReorderingCandidates },
+  };
+}
+
+const urlOptions = (url: URL, more: Partial<UrlOptions> = {}): UrlOptions => ({
+  ...{ url, token: undefined, encoding: 'json', batch: 1, connections },
+  ...more,
+});
+
+/** Single queries and batches, in turns with a bare route that answers as many bytes to the same bodies. */
+async function compare(served: Server, setting: Setting, found: number): Promise<void> {
+  const options = targetOptions(setting);
+  const single = await openUrlTarget(options, urlOptions(served.url));
+  const batches = await openUrlTarget(options, urlOptions(served.url, { encoding: 'msgpack', batch }));
+  const client = new HttpClient(urlOptions(served.url));
+  const answer = await client.send('POST', '/v1/search', single.bodies[0]!, 'application/json');
+  await client.close();
+  const bare = await start([bareProgram, answer.body.toString('utf8')]);
+  const constant = new HttpClient(urlOptions(bare.url));
+  const bareCall = async (i: number): Promise<void> => {
+    const { status } = await constant.send(
+      'POST',
+      '/v1/search',
+      single.bodies[i % single.bodies.length]!,
+      'application/json',
+    );
+    if (status !== 200) throw new Error(`the bare route answered with ${status}`);
+  };
+  const sides: [string, number, (time: number) => Promise<Throughput>][] = [
+    ['bare Fastify, JSON', 1, (time) => closedLoop(bareCall, connections, time)],
+    ['scannery, JSON', 1, (time) => closedLoop((i) => single.search(i % single.queries), connections, time)],
+    [
+      `scannery, MessagePack, ${batch} a request`,
+      batch,
+      (time) => closedLoop((i) => batches.search(i % batches.queries), BATCHES_AT_ONCE, time),
+    ],
+  ];
+  const results = sides.map((): Throughput[] => []);
+  for (const [, , run] of sides) await run(milliseconds / 2);
+  for (let round = 0; round < rounds; round++) {
+    for (const [i, [, , run]] of sides.entries()) results[i]!.push(await run(milliseconds));
+  }
+  const rates = results.map((runs, i) => median(runs.map(({ rate }) => rate)) * sides[i]![1]);
+  console.log(
+    `${setting.join('/')} leaves and candidates, recall@10 ${found.toFixed(4)}, medians of ${rounds} rounds:\n`,
+  );
+  const rows = sides.map(([name], i) => {
+    const at = (percentile: number): string =>
+      median(results[i]!.map(({ latency }) => latency.at(percentile))).toFixed(2);
+    return [name.padEnd(40), rates[i]!.toFixed(0), at(50), at(99), (rates[i]! / rates[0]!).toFixed(2)];
+  });
+  console.log(table([['', 'queries/s', 'p50 ms', 'p99 ms', 'of the bare route'], ...rows]));
+  console.log(`\nbatches against single queries: ${(rates[2]! / rates[1]!).toFixed(2)} times\n`);
+  for (const target of [single, batches, constant]) await target.close();
+  await servers.splice(servers.indexOf(bare), 1)[0]!.stop();
+}
+
+/** Searches that are dear enough for one client to ask three times what the server can answer. */
+async function overload(served: Server, setting: Setting): Promise<void> {
+  const options = targetOptions(setting);
+  const calm = await openUrlTarget(options, urlOptions(served.url));
+  const storm = await openUrlTarget(options, urlOptions(served.url, { connections: OVERLOAD_CONNECTIONS }));
+  const peaks: number[] = [];
+  const runs: { achieved: number; refused: number; p99: number; offered: number }[] = [];
+  let most = 0;
+  const before = served.memory() ?? Number.NaN;
+  const watch = setInterval(() => {
+    most = Math.max(most, served.memory() ?? Number.NaN);
+  }, 100);
+  for (let round = 0; round < rounds; round++) {
+    peaks.push((await closedLoop((i) => calm.search(i % calm.queries), connections, milliseconds)).rate);
+    const load = {
+      rate: OVERLOAD * median(peaks),
+      duration: milliseconds,
+      warmUp: milliseconds / 4,
+      drain: 10_000,
+      seed: round,
+    };
+    const result = await drive(storm, storm.queries, { ...load, maxOutstanding: 100_000, pace: 'timer' });
+    const refused = Object.values(result.errors).reduce((sum, count) => sum + count, 0);
+    const unlike = Object.keys(result.errors).filter((code) => !/^(429|503)/.test(code));
+    if (unlike.length > 0) throw new Error(`overload was answered with ${unlike.join(', ')}`);
+    if (result.dropped + result.unanswered > 0)
+      throw new Error(`${result.dropped + result.unanswered} were never answered`);
+    runs.push({
+      ...{
+        achieved: (result.answered * 1000) / result.duration,
+        p99: result.latency.at(99),
+        offered: result.offeredRate,
+      },
+      refused: refused / result.arrived,
+    });
+  }
+  clearInterval(watch);
+  const peak = median(peaks);
+  const achieved = median(runs.map((run) => run.achieved));
+  console.log(`Overload, ${setting.join('/')} leaves and candidates, JSON, medians of ${rounds} rounds:\n`);
+  console.log(
+    table([
+      ['', 'offered/s', 'answered/s', 'refused at once', 'p99 ms of answers'],
+      ['peak, closed loop'.padEnd(20), '', peak.toFixed(0), '', ''],
+      [
+        `${OVERLOAD} times as much`.padEnd(20),
+        median(runs.map((run) => run.offered)).toFixed(0),
+        achieved.toFixed(0),
+        `${(100 * median(runs.map((run) => run.refused))).toFixed(1)} %`,
+        median(runs.map((run) => run.p99)).toFixed(1),
+      ],
+    ]),
+  );
+  console.log(
+    `\ngoodput ${(achieved / peak).toFixed(2)} of the peak; resident memory of the server ${megabytes(before)} before, ` +
+      `at most ${megabytes(most)} meanwhile`,
+  );
+  await calm.close();
+  await storm.close();
+}
