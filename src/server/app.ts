@@ -22,6 +22,7 @@ import { systemRoutes } from './routes/system.ts';
 import { vectorRoutes } from './routes/vectors.ts';
 import { schemasFor } from './schemas.ts';
 import { SHARED } from './shared-schemas.ts';
+import { shedEarly } from './shed.ts';
 import { AJV, explainViolations } from './validation.ts';
 
 /** Milliseconds in which a request has to arrive. */
@@ -40,6 +41,7 @@ export async function makeApp(
   explainViolations(app);
   app.setErrorHandler(sendError);
   guard(app, context);
+  shedEarly(app, context);
   observe(app, context);
   app.addHook('onRoute', (route) => {
     // Setting the headers that pages need costs as much as half of an answer; data needs one of them.
