@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
+import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import helmet from '@fastify/helmet';
 import rateLimit, { normalizeIP } from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
@@ -12,6 +13,7 @@ import fastify, {
   LogController,
 } from 'fastify';
 import type { Index } from '../index.ts';
+import { ScanneryError } from '../protocol/errors.ts';
 import { ServerContext } from './context.ts';
 import { readBodies } from './encoding.ts';
 import { asHttpError, errorBody, HttpError } from './errors.ts';
@@ -35,7 +37,7 @@ export async function makeApp(
   index: Index,
   options: ResolvedServerOptions,
 ): Promise<{ app: FastifyInstance; context: ServerContext }> {
-  const app = fastify(fastifyOptions(options)) as unknown as FastifyInstance;
+  const app = newApp(options);
   const context = new ServerContext(index, options);
   readBodies(app);
   explainViolations(app);
@@ -63,7 +65,7 @@ export async function makeApp(
     openapi: { ...DOCUMENT, ...(options.tokens && { security: [{ bearer: [] }] }) },
     refResolver: { buildLocalReference: ({ $id }) => String($id) },
   });
-  await app.register(swaggerUi, { routePrefix: '/docs', uiConfig: { url: '/openapi.json' } });
+  await app.register(swaggerUi, { routePrefix: '/docs' });
 
   const schemas = schemasFor(index.dimensions, options.limits);
   // Further routes are registered here; with the context they share limits, deadlines and the stop.
@@ -72,6 +74,17 @@ export async function makeApp(
   systemRoutes(app, context);
   await app.ready();
   return { app, context };
+}
+
+function newApp(options: ResolvedServerOptions): FastifyInstance {
+  if (options.https === undefined) return fastify(fastifyOptions(options));
+  try {
+    createSecureContext(options.https as SecureContextOptions);
+  } catch (cause) {
+    const message = `https has a key or a certificate that cannot be used: ${(cause as Error).message}`;
+    throw new ScanneryError('SCANNERY_INVALID_OPTION', message, { option: 'https', cause });
+  }
+  return fastify(fastifyOptions(options));
 }
 
 function fastifyOptions({ https, logger, trustProxy, limits }: ResolvedServerOptions): FastifyServerOptions {
