@@ -100,7 +100,7 @@ function Point({ point, x, y, isBest, isChosen, onChoose, onClick }: PointProps)
     <g
       class={`point${isBest ? ' best' : ''}`}
       role="button"
-      tabIndex={0}
+      tabindex={0}
       aria-label={label}
       aria-pressed={isChosen}
       onClick={onClick}
