@@ -4,9 +4,8 @@ import { rmSync } from 'node:fs';
 import { register } from 'tsx/esm/api';
 
 register();
-const { installInto, installNode, pack, runJavaScript, runTypeScript, temporaryDirectory } = await import(
-  '../test/support/installed-package.ts'
-);
+const { installInto, installNode, pack, runJavaScript, runServer, runTypeScript, serverPackages, temporaryDirectory } =
+  await import('../test/support/installed-package.ts');
 
 const versions = process.argv.slice(2);
 const directory = temporaryDirectory();
@@ -14,6 +13,7 @@ try {
   const tarball = await pack(directory);
   const javaScript = await installInto(directory, 'javascript', [tarball]);
   const typeScript = await installInto(directory, 'typescript', [tarball]);
+  const server = await installInto(directory, 'server', [tarball, ...serverPackages()]);
   for (const version of versions.length > 0 ? versions : [process.versions.node]) {
     try {
       const current = version === process.versions.node || version === process.versions.node.split('.')[0];
@@ -21,6 +21,7 @@ try {
       const runs = {
         JavaScript: await runJavaScript(javaScript, node),
         TypeScript: await runTypeScript(typeScript, node),
+        'the server': await runServer(server, node),
       };
       for (const [language, outcome] of Object.entries(runs)) {
         console.log(`Node ${outcome.node}, ${language}: works with the ${outcome.kernels} kernels`);

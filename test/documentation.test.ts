@@ -28,7 +28,8 @@ const samples = pages.flatMap(programs);
 /** Runs Node without blocking this thread, which has to go on reporting to the runner; what it prints, if it succeeds or not. */
 async function run(args: string[], cwd = root): Promise<{ stdout: string; stderr: string }> {
   try {
-    return await promisify(execFile)(process.execPath, args, { cwd });
+    // Servers of samples take any port that is free.
+    return await promisify(execFile)(process.execPath, args, { cwd, env: { ...process.env, PORT: '0' } });
   } catch (error) {
     const { stdout, stderr, message } = error as { stdout: string; stderr: string; message: string };
     return { stdout, stderr: stderr || message };
@@ -62,7 +63,8 @@ describe('code samples of the documentation', () => {
         code
           .replaceAll("'scannery'", entry('src/index.ts'))
           .replaceAll("'scannery/recommender'", entry('src/recommender/index.ts'))
-          .replaceAll("'scannery/io'", entry('src/io/index.ts')),
+          .replaceAll("'scannery/io'", entry('src/io/index.ts'))
+          .replaceAll("'scannery/server'", entry('src/server/index.ts')),
       );
       writeFileSync(
         join(folder, 'tsconfig.json'),

@@ -7,7 +7,9 @@ import {
   pack,
   root,
   runJavaScript,
+  runServer,
   runTypeScript,
+  serverPackages,
   temporaryDirectory,
 } from './support/installed-package.ts';
 
@@ -48,6 +50,8 @@ describe('the packed package', () => {
         'dist/io/index.js',
         'dist/recommender/index.d.ts',
         'dist/recommender/index.js',
+        'dist/server/index.d.ts',
+        'dist/server/index.js',
         'dist/shard/kernels/relaxed.wasm',
         'dist/shard/kernels/simd.wasm',
         'dist/shard/worker.js',
@@ -99,6 +103,15 @@ describe('the packed package', () => {
     'builds, searches, saves and opens from strict TypeScript that checks its declarations',
     async () => {
       const outcome = await runTypeScript(await installInto(directory, 'typescript', [tarball]));
+      expect(outcome.node).toBe(process.versions.node);
+    },
+    2 * MINUTES,
+  );
+
+  it(
+    'serves, where the packages of the server are installed',
+    async () => {
+      const outcome = await runServer(await installInto(directory, 'server', [tarball, ...serverPackages()]));
       expect(outcome.node).toBe(process.versions.node);
     },
     2 * MINUTES,

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import helmet from '@fastify/helmet';
-import rateLimit from '@fastify/rate-limit';
+import rateLimit, { normalizeIP } from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import fastify, {
@@ -54,7 +54,7 @@ export async function makeApp(
     await app.register(rateLimit, {
       max: rate.max,
       timeWindow: rate.windowMs!,
-      keyGenerator: ({ caller, ip }) => (caller === undefined ? `address ${ip}` : `token ${caller.name}`),
+      keyGenerator: ({ caller, ip }) => (caller === undefined ? `address ${normalizeIP(ip)}` : `token ${caller.name}`),
       errorResponseBuilder: (_request, { max, after }) =>
         new HttpError(429, 'RATE_LIMITED', `more than ${max} requests; try again in ${after}`),
     });

@@ -82,5 +82,10 @@ function routeTable(app: FastifyInstance): (path: string) => readonly string[] {
     }
     for (const each of [method].flat()) route.methods.add(each);
   });
-  return (path) => [...routes.values()].flatMap(({ pattern, methods }) => (pattern.test(path) ? [...methods] : []));
+  return (path) => {
+    // What is written out wins over what has a place for an id.
+    const known = routes.get(path);
+    const fitting = known === undefined ? [...routes.values()].filter(({ pattern }) => pattern.test(path)) : [known];
+    return fitting.flatMap(({ methods }) => [...methods]);
+  };
 }

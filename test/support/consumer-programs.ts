@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { ERROR_CODES, Index, METRICS, ScanneryError } from 'scannery';
 import { openHdf5, openVectors } from 'scannery/io';
+import { createServer } from 'scannery/server';
 import {
   Adagrad,
   BruteForce,
@@ -62,6 +63,12 @@ await fromFile.close();
 writeFileSync('vectors.hdf5', Uint8Array.of(0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a, ...new Uint8Array(88)));
 await assert.rejects(openHdf5('vectors.hdf5'), (error) => {
   assert.match(error.message, /npm install h5wasm/);
+  return error instanceof ScanneryError && error.code === 'SCANNERY_MISSING_PACKAGE';
+});
+
+// The server. Its packages are optional peers, which this project has not installed.
+await assert.rejects(createServer(opened), (error) => {
+  assert.match(error.message, /^npm install fastify @fastify\\/helmet /);
   return error instanceof ScanneryError && error.code === 'SCANNERY_MISSING_PACKAGE';
 });
 
@@ -278,6 +285,34 @@ await layer.save('layer');
 const restored: BruteForce | ScaNN = await loadLayer('layer', { threads: 1 });
 if ((await restored.call({ user: ['ada'] }, 1))[1][0]![0] !== answer[1][0]![0]) throw new Error('another answer');
 for (const open of [layer, restored, trained]) await open.close();
+
+console.log(JSON.stringify({ node: process.versions.node, kernels }));
+`;
+
+/** For a project that has the packages of the server. */
+export const SERVER = `
+import assert from 'node:assert/strict';
+import { Index } from 'scannery';
+import { createServer, hashToken, stopOnSignals } from 'scannery/server';
+
+const token = 'a-token-of-some-length';
+const index = await Index.build({ vectors: [[1, 0], [0, 1]], ids: ['east', 'north'] }, { threads: 1 });
+const server = await createServer(index, { port: 0, tokens: [{ name: 'me', hash: hashToken(token) }] });
+const undo = stopOnSignals(server);
+const url = await server.listen();
+const ask = (path, init = {}) =>
+  fetch(url + path, { ...init, headers: { authorization: 'Bearer ' + token, 'content-type': 'application/json' } });
+const answer = await ask('/v1/search', { method: 'POST', body: '{"vector":[0,1],"k":1}' });
+assert.deepEqual(await answer.json(), { ids: ['north'], scores: [1] });
+assert.equal((await fetch(url + '/v1/stats')).status, 401);
+assert.equal((await (await ask('/openapi.json')).json()).openapi, '3.1.0');
+assert.match(await (await ask('/metrics')).text(), /^scannery_queries_total 1$/m);
+assert.match(await (await ask('/docs')).text(), /swagger-ui/);
+const { kernels } = index.stats();
+undo();
+await server.close();
+await assert.rejects(fetch(url + '/healthz'));
+await index.close();
 
 console.log(JSON.stringify({ node: process.versions.node, kernels }));
 `;

@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { JAVASCRIPT, TYPESCRIPT } from './consumer-programs.ts';
+import { JAVASCRIPT, SERVER, TYPESCRIPT } from './consumer-programs.ts';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -66,6 +66,21 @@ export async function installNode(directory: string, version: string): Promise<s
 export async function runJavaScript(project: string, node = process.execPath): Promise<Outcome> {
   writeFileSync(join(project, 'main.js'), JAVASCRIPT);
   return JSON.parse(await run(node, ['main.js'], project));
+}
+
+/** The packages of the server, as they are asked for by the package. */
+export function serverPackages(): string[] {
+  const { peerDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const others = ['h5wasm', 'onnxruntime-node'];
+  return Object.entries(peerDependencies).flatMap(([name, range]) =>
+    others.includes(name) ? [] : [`${name}@${range}`],
+  );
+}
+
+/** Runs the program with a server in a project that has the package and those of the server. */
+export async function runServer(project: string, node = process.execPath): Promise<Outcome> {
+  writeFileSync(join(project, 'server.js'), SERVER);
+  return JSON.parse(await run(node, ['server.js'], project));
 }
 
 /** Compiles the TypeScript program as strictly as can be, in a project that has the package, and runs it. */
