@@ -82,7 +82,7 @@ function optionsOf(
     padding: [6, 10, 0, 0],
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
     scales: {
-      x: { time: true, range: (_, oldest, newest) => timeRange(oldest ?? 0, newest ?? 0) },
+      x: { time: true, range: (_, oldest, newest) => timeRange(oldest, newest ?? Date.now() / 1000) },
       y: { range },
     },
     axes: [
@@ -102,8 +102,8 @@ function optionsOf(
   };
 }
 
-function timeRange(oldest: number, newest: number): uPlot.Range.MinMax {
-  return [Math.max(newest - WINDOW_SECONDS, Math.min(oldest, newest - SHORTEST)), newest];
+function timeRange(oldest: number | null, newest: number): uPlot.Range.MinMax {
+  return [Math.max(newest - WINDOW_SECONDS, Math.min(oldest ?? newest, newest - SHORTEST)), newest];
 }
 
 const TIME = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });

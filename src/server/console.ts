@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
-import { extname, join, relative, sep } from 'node:path';
+import { extname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { FastifyInstance } from 'fastify';
 import { notFound } from './errors.ts';
@@ -53,19 +53,22 @@ export async function consoleRoutes(app: FastifyInstance, directory: string = bu
   });
 }
 
-/** What is in a folder and those below it; nothing if there is no such folder. */
+/** The files of the known types in a folder and those below it; none if there is no such folder. */
 async function filesOf(directory: string): Promise<BuiltFile[]> {
-  const entries = await readdir(directory, { recursive: true, withFileTypes: true }).catch((error) => {
+  const paths = await readdir(directory, { recursive: true }).catch((error) => {
     if (error.code === 'ENOENT') return [];
     throw error;
   });
-  const paths = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
   return Promise.all(
-    paths.map(async (path) => {
-      const body = await readFile(path);
-      const type = TYPES[extname(path)] ?? 'application/octet-stream';
-      const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
-      return { path: relative(directory, path).split(sep).join('/'), type, body, etag };
+    paths.flatMap((path) => {
+      const type = TYPES[extname(path)];
+      return type === undefined ? [] : [readBuilt(directory, path.split(sep).join('/'), type)];
     }),
   );
+}
+
+async function readBuilt(directory: string, path: string, type: string): Promise<BuiltFile> {
+  const body = await readFile(join(directory, path));
+  const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
+  return { path, type, body, etag };
 }

@@ -78,6 +78,7 @@ describe.skipIf(path === undefined)('the console for everyone', () => {
   });
 
   it('is usable by keyboard alone', async () => {
+    await server.app.inject({ method: 'POST', url: '/v1/frontier', payload: { targetRecall: 0.9 } });
     open = await openConsole(browser, server.url!);
     const { page } = open;
     await page.getByLabel('The index').waitFor();
@@ -103,6 +104,9 @@ describe.skipIf(path === undefined)('the console for everyone', () => {
       passed.push(name);
       if (name === 'nothing') continue;
       const isSeen = await page.evaluate(`(() => {
+        // Points of a drawing have a ring instead of an outline.
+        const ring = document.activeElement.querySelector('.target');
+        if (ring !== null) return getComputedStyle(ring).stroke !== 'none';
         const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
         return outlineStyle !== 'none' && outlineWidth !== '0px';
       })()`);
@@ -112,6 +116,9 @@ describe.skipIf(path === undefined)('the console for everyone', () => {
     const reached = ['id-kind', 'k', 'numLeavesToSearch', 'numReorderingCandidates', 'filter', 'Search', 'Results'];
     expect(passed).toEqual(expect.arrayContaining([...reached, 'Refresh', 'target', 'tune-k', 'Dark']));
     expect(passed.filter((name) => /^\d+$|^title \d+$/.test(name))).toHaveLength(10);
+    const points = passed.filter((name) => /leaves, .* candidates: recall/.test(name));
+    expect(points).toHaveLength(await page.locator('#frontier g[role=button]').count());
+    expect(points.length).toBeGreaterThan(0);
   });
 
   it('has the colours of the system until others are chosen', async () => {

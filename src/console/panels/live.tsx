@@ -44,7 +44,8 @@ const CHARTS: readonly ChartSpec[] = [
     lines: [{ name: 'recall', of: 'recall', colour: '--series-2' }],
     format: percent,
     fromZero: false,
-    nothing: 'Nothing sampled yet; the server samples where its option recallSampling is above 0.',
+    nothing:
+      'Nothing sampled yet. The server samples searches by vector, without filter, if its option recallSampling is above 0.',
   },
   {
     title: 'Memory',
