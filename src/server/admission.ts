@@ -25,13 +25,18 @@ export class Admission {
     return this.#inFlight;
   }
 
+  /** Whether not even one piece more would be let in. */
+  get full(): boolean {
+    return this.#inFlight >= this.limit;
+  }
+
   /** Turns a request away before its body is read, if not even one piece would be let in. */
   check(): void {
-    if (this.#inFlight >= this.limit) throw this.#overloaded(1);
+    if (this.full) throw this.overloaded(1);
   }
 
   enter(count: number): void {
-    if (this.#inFlight + count > this.limit) throw this.#overloaded(count);
+    if (this.#inFlight + count > this.limit) throw this.overloaded(count);
     this.#inFlight += count;
   }
 
@@ -52,7 +57,8 @@ export class Admission {
     return Math.min(MAX_RETRY_AFTER, Math.max(1, seconds));
   }
 
-  #overloaded(count: number): HttpError {
+  /** Counts pieces of work as turned away; returns the error that says so. */
+  overloaded(count: number): HttpError {
     this.rejected += count;
     const message = `${this.#inFlight} ${this.#noun} are in flight, of at most ${this.limit}`;
     return new HttpError(503, 'OVERLOADED', message, { headers: { 'retry-after': String(this.retryAfter()) } });

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
+import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import helmet from '@fastify/helmet';
 import rateLimit, { normalizeIP } from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
@@ -12,6 +13,7 @@ import fastify, {
   LogController,
 } from 'fastify';
 import type { Index } from '../index.ts';
+import { ScanneryError } from '../protocol/errors.ts';
 import { consoleRoutes } from './console.ts';
 import { ServerContext } from './context.ts';
 import { readBodies } from './encoding.ts';
@@ -24,6 +26,7 @@ import { systemRoutes } from './routes/system.ts';
 import { vectorRoutes } from './routes/vectors.ts';
 import { schemasFor } from './schemas.ts';
 import { SHARED } from './shared-schemas.ts';
+import { shedEarly } from './shed.ts';
 import { AJV, explainViolations } from './validation.ts';
 
 /** Milliseconds in which a request has to arrive. */
@@ -37,15 +40,16 @@ export async function makeApp(
   options: ResolvedServerOptions,
   consoleDirectory?: string,
 ): Promise<{ app: FastifyInstance; context: ServerContext }> {
-  const app = fastify(fastifyOptions(options)) as unknown as FastifyInstance;
+  const app = newApp(options);
   const context = new ServerContext(index, options);
   readBodies(app);
   explainViolations(app);
   app.setErrorHandler(sendError);
   guard(app, context);
+  shedEarly(app, context);
   observe(app, context);
   app.addHook('onRoute', (route) => {
-    // Setting the headers that pages need costs as much as half of an answer; data needs one of them.
+    // Pages need a dozen headers, which take time to set; data needs one of them, which the gate sets.
     if (route.url.startsWith('/v1/')) route.helmet = false;
   });
   await app.register(helmet, HELMET(options.https !== undefined));
@@ -64,7 +68,7 @@ export async function makeApp(
     openapi: { ...DOCUMENT, ...(options.tokens && { security: [{ bearer: [] }] }) },
     refResolver: { buildLocalReference: ({ $id }) => String($id) },
   });
-  await app.register(swaggerUi, { routePrefix: '/docs', uiConfig: { url: '/openapi.json' } });
+  await app.register(swaggerUi, { routePrefix: '/docs' });
 
   const schemas = schemasFor(index.dimensions, options.limits);
   // Further routes are registered here; with the context they share limits, deadlines and the stop.
@@ -75,6 +79,17 @@ export async function makeApp(
   await consoleRoutes(app, consoleDirectory);
   await app.ready();
   return { app, context };
+}
+
+function newApp(options: ResolvedServerOptions): FastifyInstance {
+  if (options.https === undefined) return fastify(fastifyOptions(options));
+  try {
+    createSecureContext(options.https as SecureContextOptions);
+  } catch (cause) {
+    const message = `https has a key or a certificate that cannot be used: ${(cause as Error).message}`;
+    throw new ScanneryError('SCANNERY_INVALID_OPTION', message, { option: 'https', cause });
+  }
+  return fastify(fastifyOptions(options));
 }
 
 function fastifyOptions({ https, logger, trustProxy, limits }: ResolvedServerOptions): FastifyServerOptions {

@@ -45,7 +45,11 @@ export class HttpError extends Error {
   readonly details: Details;
 
   constructor(status: number, code: HttpErrorCode | ErrorCode, message: string, details: Details = {}) {
+    // Nobody reads where it was made, and finding that out takes longest.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(message);
+    Error.stackTraceLimit = stackTraceLimit;
     this.status = status;
     this.code = code;
     this.details = details;

@@ -28,6 +28,31 @@ describe('when as many queries are in flight as are let in', () => {
     expect((await again).status).toBe(200);
   });
 
+  it('connections get the same answer, and can be used again', async () => {
+    const slow = await slowIndex();
+    const server = await serve({ limits: { maxInFlight: 1 } }, slow.index);
+    const url = await server.listen();
+    const post = (path: string, body: unknown) =>
+      fetch(url + path, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+    const running = post(one.url, one.body);
+    await until(() => slow.waiting.size === 1);
+    const injected = await call(server, one);
+    for (const request of [one, filtered, batchOf(1)]) {
+      const refused = await post(request.url, request.body);
+      expect([refused.status, Number(refused.headers.get('retry-after'))]).toEqual([503, 1]);
+      expect(await refused.json()).toEqual(injected.body);
+    }
+    const metrics = await (await fetch(`${url}/metrics`)).text();
+    expect(metrics).toMatch(/^scannery_http_queries_rejected_total 4$/m);
+    expect((await post('/v1/vectors', { ids: ['x'], vectors: [[1, 2, 3, 4]] })).status).toBe(200);
+    slow.letGo();
+    expect((await running).status).toBe(200);
+  });
+
   it('a batch counts as many as it has queries', async () => {
     const slow = await slowIndex();
     const server = await serve({ limits: { maxInFlight: 4, maxBatch: 4 } }, slow.index);
