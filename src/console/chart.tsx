@@ -79,7 +79,7 @@ function optionsOf(
   };
   return {
     legend: { show: false },
-    padding: [6, 10, 0, 0],
+    padding: [6, 26, 0, 0],
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
     scales: {
       x: { time: true, range: (_, oldest, newest) => timeRange(oldest, newest ?? Date.now() / 1000) },

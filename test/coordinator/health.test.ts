@@ -53,26 +53,10 @@ it.each(METRICS)('tells what a build left, and what came and went since, under %
   expect(again.leaves.imbalance).toBeLessThan(drifted.leaves.imbalance);
 });
 
-it('counts leaves by their sizes, in at most 12 steps of equal width', async () => {
-  await using index = await Index.build(data, { ...options, tree: { ...options.tree, numLeaves: 40 } });
-  const { count, smallest, largest, histogram } = (await index.health()).leaves;
-  expect(histogram.length).toBeGreaterThan(3);
-  expect(histogram.length).toBeLessThanOrEqual(12);
-  expect(histogram[0]!.from).toBe(smallest);
-  expect(histogram.at(-1)!.to).toBeGreaterThanOrEqual(largest);
-  const width = histogram[0]!.to - histogram[0]!.from + 1;
-  for (const [i, { from, to }] of histogram.entries()) {
-    expect([from, to]).toEqual([smallest + i * width, smallest + (i + 1) * width - 1]);
-  }
-  expect(histogram[0]!.leaves).toBeGreaterThan(0);
-  expect(histogram.at(-1)!.leaves).toBeGreaterThan(0);
-  expect(histogram.reduce((sum, { leaves }) => sum + leaves, 0)).toBe(count);
-});
-
 it('has nothing to tell of leaves where there are none, nor of drift where there are no vectors', async () => {
   await using exact = await Index.build(data, { ...options, ...CONFIGS.exact });
   await exact.delete([1]);
-  const none = { count: 0, empty: 0, smallest: 0, median: 0, largest: 0, imbalance: 1, histogram: [] };
+  const none = { count: 0, empty: 0, smallest: 0, median: 0, largest: 0, imbalance: 1 };
   expect(await exact.health()).toMatchObject({ size: size - 1, deleted: 1, leaves: none, drift: 1 });
   const codes = await Index.build(data, { ...options, reordering: false });
   expect((await codes.health()).drift).toBe(1);

@@ -80,7 +80,8 @@ function Points({ frontier: { frontier: points, k, ...best }, settings, onChoose
     <figure>
       <FrontierChart points={points} best={best} isChosen={isChosen} onChoose={onChoose} />
       <figcaption class="muted">
-        Recall@{k} against queries per second of one thread. Choose a point to search with it.
+        Recall@{k} against queries per second of one thread. The orange point is the default; choose any to search with
+        it.
       </figcaption>
       <details>
         <summary>Settings as a table</summary>

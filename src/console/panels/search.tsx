@@ -123,7 +123,7 @@ function described({ answer, milliseconds }: Outcome): string {
 }
 
 /** What is wrong with a field is told as the server would. */
-const local = (option: string, message: string): ApiError => new ApiError(400, { code: 'CHECK', message, option });
+const local = (option: string, message: string): ApiError => new ApiError(400, { code: 'Not sent:', message, option });
 
 /** Searches by a vector, or by each id that a text can mean, until there is one. */
 async function ask(
