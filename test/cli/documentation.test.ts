@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import yargs from 'yargs';
@@ -17,8 +18,10 @@ describe('the command lines of docs/cli.md', () => {
   const blocks = [...page.matchAll(/^```sh\n([\s\S]*?)^```/gm)]
     .map((match) => match[1]!)
     .filter((block) => !block.startsWith('npm install'));
-  const quote = (word: string): string => `'${word}'`;
-  const start = `set -euo pipefail\nscannery() { ${COMMAND.map(quote).join(' ')} "$@"; }\n`;
+  // A program, so that a signal to a command in the background reaches it.
+  const programs = temporaryDirectory();
+  const words = COMMAND.map((word) => `'${word}'`).join(' ');
+  writeFileSync(join(programs, 'scannery'), `#!/bin/sh\nexec ${words} "$@"\n`, { mode: 0o755 });
 
   it('are there', () => {
     const used = new Set(
@@ -31,8 +34,9 @@ describe('the command lines of docs/cli.md', () => {
   it.each(blocks)(
     '%s',
     async (block) => {
-      const env = { ...process.env, HOME: folder, SHELL: '/bin/bash' };
-      const { stderr } = await promisify(execFile)('bash', ['-c', `${start}${block}`], { cwd: folder, env });
+      const path = `${programs}:${process.env.PATH}`;
+      const env = { ...process.env, HOME: folder, SHELL: '/bin/bash', PATH: path };
+      const { stderr } = await promisify(execFile)('bash', ['-euo', 'pipefail', '-c', block], { cwd: folder, env });
       expect(stderr).not.toContain('scannery: ');
     },
     180_000,
@@ -45,6 +49,8 @@ describe('the command lines of docs/cli.md', () => {
     expect(answer).toMatchObject({ query: 5, id: 'item-5' });
     expect(answer.results.map(({ id }: { id: string }) => id)).toContain('item-5');
     expect(lines('vectors.csv').length).toBe(2001);
+    expect(JSON.parse(lines('near.json')[0]!).ids.length).toBe(3);
+    expect(lines('served.txt')[0]).toContain('serving at http://127.0.0.1:8397');
     expect(JSON.parse(lines('exported.jsonl')[5]!)).toMatchObject({ id: 'item-5', attributes: { year: 1995 } });
     expect(readFileSync(`${folder}/.bashrc`, 'utf8')).toContain('complete -o');
     expect(readFileSync(`${folder}/.zshrc`, 'utf8')).toContain('compdef');
