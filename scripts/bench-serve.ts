@@ -23,6 +23,7 @@ const { values } = parseArgs({
     batch: { type: 'string', default: '64' },
     settings: { type: 'string', default: '24/80,60/120' },
     threads: { type: 'string', default: '2' },
+    'overload-threads': { type: 'string', default: '1' },
     overload: { type: 'string', default: '600/600' },
   },
 });
@@ -48,9 +49,11 @@ const directory = await mkdtemp(join(tmpdir(), 'scannery-bench-serve-'));
 const servers: Server[] = [];
 try {
   const recalls = await buildIndex(values.settings.split(',').map(settingOf));
-  const served = await start([cli, 'serve', directory, '--port', '0', '--threads', values.threads, '--json']);
+  const served = await startScannery(values.threads);
   for (const [setting, found] of recalls) await compare(served, setting, found);
-  await overload(served, settingOf(values.overload));
+  await servers.pop()!.stop();
+  // A core for the client and the server's main thread, or else what the client takes from the workers would count as overload's.
+  await overload(await startScannery(values['overload-threads']), settingOf(values.overload));
 } finally {
   for (const server of servers) await server.stop();
   await rm(directory, { recursive: true, force: true });
@@ -60,6 +63,10 @@ async function start(args: readonly string[]): Promise<Server> {
   const server = await startServer(args);
   servers.push(server);
   return server;
+}
+
+function startScannery(threads: string): Promise<Server> {
+  return start([cli, 'serve', directory, '--port', '0', '--threads', threads, '--json', '--read-only']);
 }
 
 /** Builds and saves the index; returns the recall of each setting. */
@@ -99,57 +106,88 @@ function targetOptions([numLeavesToSearch, numReorderingCandidates]: Setting): T
   };
 }
 
-const urlOptions = (url: URL, more: Partial<UrlOptions> = {}): UrlOptions => ({
-  ...{ url, token: undefined, encoding: 'json', batch: 1, connections },
-  ...more,
-});
+function urlOptions(url: URL, more: Partial<UrlOptions> = {}): UrlOptions {
+  return { url, token: undefined, encoding: 'json', batch: 1, connections, ...more };
+}
+
+/** One of several ways to be asked, which take turns. */
+interface Side {
+  readonly name: string;
+  /** Queries per call. */
+  readonly queries: number;
+  readonly server: Server;
+  run(milliseconds: number): Promise<Throughput>;
+}
+
+interface Turn extends Throughput {
+  /** Microseconds of the server's processor per query: of its main thread, and of all. */
+  readonly main: number;
+  readonly all: number;
+}
 
 /** Single queries and batches, in turns with a bare route that answers as many bytes to the same bodies. */
 async function compare(served: Server, setting: Setting, found: number): Promise<void> {
   const options = targetOptions(setting);
   const single = await openUrlTarget(options, urlOptions(served.url));
-  const batches = await openUrlTarget(options, urlOptions(served.url, { encoding: 'msgpack', batch }));
+  const packed = await openUrlTarget(options, urlOptions(served.url, { encoding: 'msgpack', batch }));
+  const bodyOf = (i: number): Buffer => single.bodies[i % single.bodies.length]!;
   const client = new HttpClient(urlOptions(served.url));
-  const answer = await client.send('POST', '/v1/search', single.bodies[0]!, 'application/json');
+  const answer = await client.send('POST', '/v1/search', bodyOf(0), 'application/json');
   await client.close();
   const bare = await start([bareProgram, answer.body.toString('utf8')]);
   const constant = new HttpClient(urlOptions(bare.url));
   const bareCall = async (i: number): Promise<void> => {
-    const { status } = await constant.send(
-      'POST',
-      '/v1/search',
-      single.bodies[i % single.bodies.length]!,
-      'application/json',
-    );
+    const { status } = await constant.send('POST', '/v1/search', bodyOf(i), 'application/json');
     if (status !== 200) throw new Error(`the bare route answered with ${status}`);
   };
-  const sides: [string, number, (time: number) => Promise<Throughput>][] = [
-    ['bare Fastify, JSON', 1, (time) => closedLoop(bareCall, connections, time)],
-    ['scannery, JSON', 1, (time) => closedLoop((i) => single.search(i % single.queries), connections, time)],
-    [
-      `scannery, MessagePack, ${batch} a request`,
-      batch,
-      (time) => closedLoop((i) => batches.search(i % batches.queries), BATCHES_AT_ONCE, time),
-    ],
+  const sides: Side[] = [
+    {
+      ...{ name: 'bare Fastify, JSON', queries: 1, server: bare },
+      run: (time) => closedLoop(bareCall, connections, time),
+    },
+    {
+      ...{ name: 'scannery, JSON', queries: 1, server: served },
+      run: (time) => closedLoop((i) => single.search(i % single.queries), connections, time),
+    },
+    {
+      ...{ name: `scannery, MessagePack, ${batch} a request`, queries: batch, server: served },
+      run: (time) => closedLoop((i) => packed.search(i % packed.queries), BATCHES_AT_ONCE, time),
+    },
   ];
-  const results = sides.map((): Throughput[] => []);
-  for (const [, , run] of sides) await run(milliseconds / 2);
-  for (let round = 0; round < rounds; round++) {
-    for (const [i, [, , run]] of sides.entries()) results[i]!.push(await run(milliseconds));
-  }
-  const rates = results.map((runs, i) => median(runs.map(({ rate }) => rate)) * sides[i]![1]);
+  const turns = await takeTurns(sides);
+  const rates = sides.map(({ queries }, i) => median(turns[i]!.map(({ rate }) => rate)) * queries);
   console.log(
     `${setting.join('/')} leaves and candidates, recall@10 ${found.toFixed(4)}, medians of ${rounds} rounds:\n`,
   );
-  const rows = sides.map(([name], i) => {
-    const at = (percentile: number): string =>
-      median(results[i]!.map(({ latency }) => latency.at(percentile))).toFixed(2);
-    return [name.padEnd(40), rates[i]!.toFixed(0), at(50), at(99), (rates[i]! / rates[0]!).toFixed(2)];
+  const rows = sides.map(({ name }, i) => {
+    const middle = (of: (turn: Turn) => number, digits: number): string => median(turns[i]!.map(of)).toFixed(digits);
+    return [
+      ...[name.padEnd(36), rates[i]!.toFixed(0), (rates[i]! / rates[0]!).toFixed(2)],
+      ...[middle(({ latency }) => latency.at(50), 2), middle(({ latency }) => latency.at(99), 2)],
+      ...[middle(({ main }) => main, 0), middle(({ all }) => all, 0)],
+    ];
   });
-  console.log(table([['', 'queries/s', 'p50 ms', 'p99 ms', 'of the bare route'], ...rows]));
+  const heads = ['', 'queries/s', 'of bare', 'p50 ms', 'p99 ms', 'main thread us', 'all threads us'];
+  console.log(table([heads, ...rows]));
   console.log(`\nbatches against single queries: ${(rates[2]! / rates[1]!).toFixed(2)} times\n`);
-  for (const target of [single, batches, constant]) await target.close();
+  for (const target of [single, packed, constant]) await target.close();
   await servers.splice(servers.indexOf(bare), 1)[0]!.stop();
+}
+
+async function takeTurns(sides: readonly Side[]): Promise<Turn[][]> {
+  const turns = sides.map((): Turn[] => []);
+  for (const { run } of sides) await run(milliseconds / 2);
+  for (let round = 0; round < rounds; round++) {
+    for (const [i, { run, server, queries }] of sides.entries()) {
+      const before = server.cpu();
+      const found = await run(milliseconds);
+      const after = server.cpu();
+      const each = (name: 'main' | 'all'): number =>
+        (1000 * ((after?.[name] ?? Number.NaN) - (before?.[name] ?? Number.NaN))) / (found.calls * queries);
+      turns[i]!.push({ ...found, main: each('main'), all: each('all') });
+    }
+  }
+  return turns;
 }
 
 /** Searches that are dear enough for one client to ask three times what the server can answer. */

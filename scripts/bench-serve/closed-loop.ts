@@ -1,6 +1,8 @@
 import { createTimes, type Times } from '../load-test/histogram.ts';
 
 export interface Throughput {
+  /** Calls that were answered, those of the warm-up included. */
+  readonly calls: number;
   /** Calls a second. */
   readonly rate: number;
   /** Milliseconds of a call. */
@@ -30,5 +32,5 @@ export async function closedLoop(
     }
   };
   await Promise.all(Array.from({ length: atOnce }, one));
-  return { rate: (counted * 1000) / milliseconds, latency };
+  return { calls: next, rate: (counted * 1000) / milliseconds, latency };
 }

@@ -1,11 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { threadTimes } from '../load-test/cpu.ts';
 
 /** A server in a process of its own. */
 export interface Server {
   readonly url: URL;
+  /** Processor time so far, of the main thread and of all, in milliseconds; undefined where there is no /proc. */
+  cpu(): { readonly main: number; readonly all: number } | undefined;
   /** Resident bytes now; undefined where there is no /proc. */
   memory(): number | undefined;
   /** Asks it to end, and waits; throws if it does not end well. */
@@ -19,6 +22,7 @@ export async function startServer(args: readonly string[]): Promise<Server> {
   const url = await Promise.race([readyUrl(child), exited.then(([code]) => failed(args, code))]);
   return {
     url,
+    cpu: () => processorTime(child.pid!),
     memory: () => residentBytes(child.pid!),
     async stop() {
       child.kill('SIGTERM');
@@ -41,6 +45,14 @@ async function readyUrl(child: ChildProcess): Promise<URL> {
 
 function failed(args: readonly string[], code: number | null): never {
   throw new Error(`node ${args.join(' ')} ended with ${code}`);
+}
+
+function processorTime(pid: number): { main: number; all: number } | undefined {
+  const tasks = `/proc/${pid}/task`;
+  if (!existsSync(tasks)) return undefined;
+  const times = threadTimes(tasks);
+  const main = times.find(({ id }) => id === pid)?.milliseconds ?? Number.NaN;
+  return { main, all: times.reduce((sum, { milliseconds }) => sum + milliseconds, 0) };
 }
 
 function residentBytes(pid: number): number | undefined {

@@ -41,6 +41,7 @@ export class HttpClient {
       this.#pool.dispatch(
         { method, path, body, headers },
         {
+          onRequestStart() {},
           onResponseStart: (_, code) => {
             status = code;
           },
