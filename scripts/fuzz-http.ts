@@ -2,10 +2,13 @@
 //   npm run fuzz:http -- --examples 200
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Attributes, Index } from '../src/index.ts';
-import { createServer } from '../src/server/index.ts';
+import { createServer, ModelStore } from '../src/server/index.ts';
+import { saveVersion } from '../test/support/model-versions.ts';
 import { createRandom, defaultCacheDirectory } from './datasets/index.ts';
 import { makeEnvironment, programOf } from './python-environment.ts';
 
@@ -23,7 +26,7 @@ const CHECKS =
   'not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,' +
   'response_schema_conformance,negative_data_rejection,unsupported_method,ignored_auth';
 const PACKAGE = 'schemathesis==4.32.5';
-const TOKEN = 'a token of the fuzzer'.replaceAll(' ', '-');
+const TOKEN = 'a-token-of-the-fuzzer';
 
 const environment = join(defaultCacheDirectory(), 'schemathesis-venv');
 if (programOf(environment, 'schemathesis') === undefined) makeEnvironment(environment, [PACKAGE], console.error);
@@ -41,8 +44,15 @@ await using index = await Index.build(
 );
 const probe = vectors.subarray(0, DIMENSIONS);
 
+const folder = mkdtempSync(join(tmpdir(), 'scannery-fuzz-http-'));
+await saveVersion(join(folder, '1'), 1);
+// Made-up names would be answered with 404 and nothing else.
+const config = join(folder, 'schemathesis.toml');
+writeFileSync(config, '[parameters]\n"path.name" = "films"\n"path.version" = "1"\n');
+const models = await ModelStore.open({ films: { directory: folder, pollMs: false } });
+
 const server = await createServer(index, {
-  port: 0,
+  ...{ port: 0, models },
   tokens: [{ name: 'fuzzer', token: TOKEN, scopes: ['read', 'write'] }],
 });
 await server.listen();
@@ -50,7 +60,16 @@ try {
   const child = spawn(
     schemathesis,
     [
-      ...['run', `${server.url}/openapi.json`, '--checks', CHECKS, '--continue-on-failure', '--no-shrink'],
+      ...[
+        '--config-file',
+        config,
+        'run',
+        `${server.url}/openapi.json`,
+        '--checks',
+        CHECKS,
+        '--continue-on-failure',
+        '--no-shrink',
+      ],
       ...['--max-examples', values.examples, '--seed', values.seed, '--workers', values.workers],
       ...['--header', `Authorization: Bearer ${TOKEN}`, '--request-timeout', '10'],
     ],
@@ -60,11 +79,13 @@ try {
   // Whatever was written meanwhile, the index still answers.
   const { ids: found } = await index.search(probe, { k: 3 });
   const isWell = found.length === Math.min(3, index.size);
-  const { restarts } = { restarts: index.stats().workerRestarts };
+  const restarts = index.stats().workerRestarts;
   console.log(
     `\n${index.size} vectors after the run, ${restarts} threads died; searches ${isWell ? 'are answered' : 'FAIL'}`,
   );
   process.exitCode = code === 0 && isWell && restarts === 0 ? 0 : 1;
 } finally {
   await server.close();
+  await models.close();
+  rmSync(folder, { recursive: true, force: true });
 }

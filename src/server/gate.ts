@@ -76,8 +76,7 @@ function routeTable(app: FastifyInstance): (path: string) => readonly string[] {
   app.addHook('onRoute', ({ url, method }) => {
     let route = routes.get(url);
     if (route === undefined) {
-      const source = url.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll(/:[^/]+/g, '[^/]+');
-      route = { pattern: new RegExp(`^${source.replaceAll('*', '.*')}$`), methods: new Set() };
+      route = { pattern: patternOf(url), methods: new Set() };
       routes.set(url, route);
     }
     for (const each of [method].flat()) route.methods.add(each);
@@ -86,6 +85,20 @@ function routeTable(app: FastifyInstance): (path: string) => readonly string[] {
     // What is written out wins over what has a place for an id.
     const known = routes.get(path);
     const fitting = known === undefined ? [...routes.values()].filter(({ pattern }) => pattern.test(path)) : [known];
-    return fitting.flatMap(({ methods }) => [...methods]);
+    return [...new Set(fitting.flatMap(({ methods }) => [...methods]))];
   };
+}
+
+/** What find-my-way's paths are made of: a colon, a part of any text or of one that a pattern fits, anything at all. */
+const PLACES = /(::|:\w+(?:\([^)]*\))?|\*)/;
+
+/** The paths that a route is for. */
+function patternOf(url: string): RegExp {
+  const parts = url.split(PLACES).map((part, i) => {
+    if (i % 2 === 0) return part.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&');
+    if (part === '::') return ':';
+    if (part === '*') return '.*';
+    return /\(\^?(.*)\)$/.exec(part)?.[1] ?? '[^/]+';
+  });
+  return new RegExp(`^${parts.join('')}$`);
 }

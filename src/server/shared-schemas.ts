@@ -8,10 +8,9 @@ import type { WireId } from './ids.ts';
 // are those of the index already.
 
 const MOST = Number.MAX_SAFE_INTEGER;
-const LIMIT = 1e17;
 
-/** A number of a vector. */
-export const coordinate = Type.Number({ minimum: -LIMIT, maximum: LIMIT });
+/** A number of a vector. The index looks at how large it is: the least number beyond 1e17 that JSON can write is read as 1e17. */
+export const coordinate = Type.Number({ description: 'Of a magnitude of 1e17 at most.' });
 
 const id = {
   $id: 'Id',
