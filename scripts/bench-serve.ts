@@ -196,6 +196,7 @@ async function overload(served: Server, setting: Setting): Promise<void> {
   const calm = await openUrlTarget(options, urlOptions(served.url));
   const storm = await openUrlTarget(options, urlOptions(served.url, { connections: OVERLOAD_CONNECTIONS }));
   const peaks: number[] = [];
+  await closedLoop((i) => calm.search(i % calm.queries), connections, milliseconds);
   const runs: { achieved: number; refused: number; p99: number; offered: number }[] = [];
   let most = 0;
   const before = served.memory() ?? Number.NaN;

@@ -2,8 +2,11 @@ import { execFile, execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Index } from '../../src/index.ts';
+import { BruteForce, Embedding, StringLookup, Tower } from '../../src/recommender/index.ts';
+import { ModelStore } from '../../src/server/index.ts';
+import { temporaryDirectory } from '../support/directories.ts';
 import { root } from '../support/installed-package.ts';
 import { serve } from '../support/server.ts';
 
@@ -17,6 +20,23 @@ function commandsOf(page: string): { command: string; printed: string }[] {
   });
 }
 
+/** The model of docs/models.md. */
+async function savedFilms(): Promise<string> {
+  const users = ['42', '7'];
+  const embedding = new Embedding(users.length + 1, 2);
+  embedding.setWeights(Float32Array.of(0, 0, 1, 0, 0, 1));
+  const queryModel = new Tower([new StringLookup({ vocabulary: users }), embedding]);
+  await using layer = new BruteForce({ queryModel, k: 2, threads: 1 });
+  const vectors = [
+    [0.9, 0.1],
+    [0.2, 0.8],
+  ];
+  await layer.index(vectors, ['Heat', 'Fargo']);
+  const directory = temporaryDirectory();
+  await layer.save(join(directory, '1'));
+  return directory;
+}
+
 const hasCurl = (() => {
   try {
     execFileSync('curl', ['--version'], { stdio: 'ignore' });
@@ -26,7 +46,7 @@ const hasCurl = (() => {
   }
 })();
 
-const pages = readdirSync(join(root, 'docs')).filter((name) => /^(serving|security).*\.md$/.test(name));
+const pages = readdirSync(join(root, 'docs')).filter((name) => /^(serving|security|models)\.md$/.test(name));
 
 describe.skipIf(!hasCurl)('commands of the documentation (skipped where there is no curl)', () => {
   let url: string;
@@ -39,7 +59,10 @@ describe.skipIf(!hasCurl)('commands of the documentation (skipped where there is
     ];
     const attributes = [{ price: 3 }, { price: 5 }, { price: 8 }, { price: 13 }];
     const index = await Index.build({ vectors, ids: ['red', 'green', 'blue', 'orange'], attributes }, { threads: 1 });
-    url = await (await serve({}, index)).listen();
+    const models = await ModelStore.open({ films: await savedFilms() }, { threads: 1 });
+    const server = await serve({ models }, index);
+    afterAll(() => models.close());
+    url = await server.listen();
   });
 
   const commands = pages.flatMap(commandsOf);
