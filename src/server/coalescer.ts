@@ -1,42 +1,61 @@
 import type { Index, Query, SearchOptions, SearchResult } from '../index.ts';
 import type { Deadline } from './deadline.ts';
 
-/** Queries that are searched together. More save little, and each waits for the last of them. */
-const MOST = 8;
+/** Queries that are searched together at the most: each waits for the last of them. */
+const MOST = 24;
 
 /** What queries that are searched together have in common. */
 export type Setting = Pick<SearchOptions, 'k' | 'numLeavesToSearch' | 'numReorderingCandidates'>;
 
 /**
- * Searches queries that arrive in the same turn of the event loop, and want the same, together: eight calls of the index cost
- * this thread about twice what one of eight queries does. Nobody waits for queries that have not arrived.
+ * Searches queries that want the same together: those that arrive in the same turn of the event loop, and those that come while
+ * every thread of the index has a group of its own to work on, as they would have to wait anyway. A query of a group costs this thread
+ * half of what one by itself does, and the index less, too. Nobody waits for queries that have not arrived.
  */
 export class Coalescer {
   readonly #index: Index;
+  readonly #threads: number;
   readonly #open = new Map<string, Group>();
-  readonly #flush = (): void => {
-    for (const group of this.#open.values()) group.run(this.#index);
-    this.#open.clear();
-  };
+  #running = 0;
+  #isScheduled = false;
 
   constructor(index: Index) {
     this.#index = index;
+    this.#threads = index.stats().threads;
   }
 
   search(query: Query, setting: Setting, deadline: Deadline): Promise<SearchResult> {
     const key = `${setting.k}/${setting.numLeavesToSearch}/${setting.numReorderingCandidates}`;
     let group = this.#open.get(key);
     if (group === undefined) {
-      if (this.#open.size === 0) setImmediate(this.#flush);
       group = new Group(setting);
       this.#open.set(key, group);
+      this.#flushSoon();
     }
     const result = group.add(query, deadline);
-    if (group.members.length === MOST) {
-      this.#open.delete(key);
-      group.run(this.#index);
-    }
+    if (group.members.length === MOST) this.#run(key, group);
     return result;
+  }
+
+  #flushSoon(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(() => {
+      this.#isScheduled = false;
+      for (const [key, group] of this.#open) {
+        if (this.#running >= this.#threads) return;
+        this.#run(key, group);
+      }
+    });
+  }
+
+  #run(key: string, group: Group): void {
+    this.#open.delete(key);
+    this.#running++;
+    void group.run(this.#index).then(() => {
+      this.#running--;
+      if (this.#open.size > 0) this.#flushSoon();
+    });
   }
 }
 
@@ -67,25 +86,21 @@ class Group {
     });
   }
 
-  run(index: Index): void {
+  /** Answers all of them; resolves when that is done, whatever came of it. */
+  async run(index: Index): Promise<void> {
     const { members } = this;
-    if (members.length === 1) {
-      this.#one(index, members[0]!);
-      return;
-    }
+    if (members.length === 1) return this.#one(index, members[0]!);
     const queries = members.map(({ query }) => query);
-    index.searchBatch(queries, { ...this.#setting, signal: this.#controller.signal }).then(
-      (results) => {
-        for (const [i, { resolve }] of members.entries()) resolve(results[i]!);
-      },
+    try {
+      const results = await index.searchBatch(queries, { ...this.#setting, signal: this.#controller.signal });
+      for (const [i, { resolve }] of members.entries()) resolve(results[i]!);
+    } catch {
       // One of them is to blame, and the others are not; and each is to have an error of its own.
-      () => {
-        for (const member of members) this.#one(index, member);
-      },
-    );
+      await Promise.all(members.map((member) => this.#one(index, member)));
+    }
   }
 
-  #one(index: Index, { query, resolve, reject }: Member): void {
-    index.search(query, { ...this.#setting, signal: this.#controller.signal }).then(resolve, reject);
+  #one(index: Index, { query, resolve, reject }: Member): Promise<void> {
+    return index.search(query, { ...this.#setting, signal: this.#controller.signal }).then(resolve, reject);
   }
 }
