@@ -73,7 +73,8 @@ try {
       ...['--max-examples', values.examples, '--seed', values.seed, '--workers', values.workers],
       ...['--header', `Authorization: Bearer ${TOKEN}`, '--request-timeout', '10'],
     ],
-    { stdio: ['ignore', 'inherit', 'inherit'] },
+    // It leaves notes on failures where it runs.
+    { cwd: folder, stdio: ['ignore', 'inherit', 'inherit'] },
   );
   const [code] = (await once(child, 'exit')) as [number | null];
   // Whatever was written meanwhile, the index still answers.
