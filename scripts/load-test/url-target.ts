@@ -1,4 +1,4 @@
-import { pack, unpack } from 'msgpackr';
+import { pack } from 'msgpackr';
 import { type Dispatcher, Pool } from 'undici';
 import { loadDataset } from '../datasets/index.ts';
 import { MADE_UP, type OpenTarget, readQueries, UPSERT_SEED, UPSERTED_IDS, unitVectors } from './index-target.ts';
@@ -144,7 +144,7 @@ function target(
   const upserts = unitVectors(MADE_UP, dimensions, UPSERT_SEED);
   const ask = async (at: string, body: Buffer): Promise<void> => {
     const answer = await client.send('POST', at, body, type);
-    if (answer.status !== 200) throw new AnswerError(answer.status, codeOf(answer.body, encoding));
+    if (answer.status !== 200) throw new AnswerError(answer.status, codeOf(answer.body));
   };
   return {
     queries: bodies.length,
@@ -162,9 +162,10 @@ function target(
   };
 }
 
-function codeOf(body: Buffer, encoding: UrlOptions['encoding']): string | undefined {
+/** Errors are JSON, whatever answers are. */
+function codeOf(body: Buffer): string | undefined {
   try {
-    const { error } = encoding === 'msgpack' ? unpack(body) : JSON.parse(body.toString('utf8'));
+    const { error } = JSON.parse(body.toString('utf8'));
     return typeof error?.code === 'string' ? error.code : undefined;
   } catch {
     return undefined; // not the server's own
