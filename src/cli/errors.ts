@@ -94,6 +94,7 @@ const oneLine = (text: string): string =>
 
 function messageOf({ code, message, option, path }: ScanneryError): string {
   if (code === 'SCANNERY_ABORTED') return 'interrupted';
+  if (code === 'SCANNERY_MISSING_PACKAGE' && message.startsWith('npm ')) return `packages are missing; run: ${message}`;
   if (code === 'SCANNERY_LOCKED') return message.replace(/;[^;]*$/, '; stop it, and try again');
   if (code === 'SCANNERY_CHECKSUM') {
     const log = message.replace(REPAIR, '`scannery repair` keeps');

@@ -43,6 +43,11 @@ describe('messages', () => {
     expect(message('filter.allow.color')).toBe('--filter.allow.color must be 1');
   });
 
+  it('say what to run where packages are missing', () => {
+    const error = new ScanneryError('SCANNERY_MISSING_PACKAGE', 'npm install fastify');
+    expect(tell(error)).toMatchObject({ exitCode: 2, message: 'packages are missing; run: npm install fastify' });
+  });
+
   it('name commands instead of functions', () => {
     const damaged = 'log is damaged: the 3 bytes from byte 7 on differ; Index.repair keeps what is before';
     expect(tell(new ScanneryError('SCANNERY_CHECKSUM', damaged)).message).toMatch(
