@@ -112,8 +112,8 @@ describe('gives the answers of BruteForce, bit by bit,', () => {
 
   // Each identifier has hundreds of candidates in several chunks; some queries exclude all, none, or most of what is best for them.
   it.each([
-    [3, 70_000, [1000], 40, 10, streaming],
-    [100, 30_000, [2000], 70, 50, streaming],
+    [3, 66_000, [1000], 9, 10, streaming],
+    [100, 20_000, [2000], 40, 20, streaming],
     [40, 3000, [64, 700], 30, 5, (options: TopKOptions) => opened(new Cramped({ threads: 2, ...options }))],
     [2, 200, [7], 3, 500, streaming],
   ] as const)(
