@@ -11,12 +11,12 @@ import { threadId } from 'node:worker_threads';
 const source = fileURLToPath(new URL('..', import.meta.url));
 const cache = join(source, '../.cache/worker');
 
-/** Changes with every file that a worker may be made of. */
+/** Changes with every file that a worker may be made of, and with this one. */
 function fingerprint() {
   const hash = createHash('sha256');
   for (const folder of ['protocol', 'shard']) {
     for (const name of readdirSync(join(source, folder), { recursive: true }).sort()) {
-      if (!name.endsWith('.ts')) continue;
+      if (!/\.m?[jt]s$/.test(name)) continue;
       const { mtimeMs, size } = statSync(join(source, folder, name));
       hash.update(`${folder}/${name} ${mtimeMs} ${size}\n`);
     }
@@ -35,7 +35,15 @@ async function compile(file) {
   const outfile = `${file}.${process.pid}.${threadId}`;
   await build({
     ...{ entryPoints: [join(source, 'shard/worker.ts')], outfile, bundle: true, packages: 'external' },
-    ...{ platform: 'node', format: 'esm', target: 'node20', sourcemap: 'inline', logLevel: 'error' },
+    // minifySyntax puts constants where they are used; otherwise they would be variables.
+    ...{
+      platform: 'node',
+      format: 'esm',
+      target: 'node20',
+      sourcemap: 'inline',
+      logLevel: 'error',
+      minifySyntax: true,
+    },
   });
   renameSync(outfile, file);
 }
