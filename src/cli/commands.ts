@@ -5,8 +5,8 @@ import type { CommonArguments, Session } from './session.ts';
 export interface Command<T> {
   /** Declares the options, with examples. */
   options(yargs: Argv<CommonArguments>): Argv<T>;
-  /** Runs the command; what the process ends with, 0 unless it is said. */
-  run(args: ArgumentsCamelCase<T>, session: Session): Promise<number | undefined>;
+  /** Runs the command; the process ends with 0 unless it throws. */
+  run(args: ArgumentsCamelCase<T>, session: Session): Promise<void>;
 }
 
 /** Arguments as `run` gets them, from the type of `options`. */

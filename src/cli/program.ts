@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import yargs, { type Argv } from 'yargs';
 import { COMMANDS } from './commands.ts';
-import { tell, UsageError } from './errors.ts';
+import { EXIT, tell, UsageError } from './errors.ts';
 import { type CommonArguments, startSession, toJson, write } from './session.ts';
 
 /** Options whose value may begin with a minus sign, which yargs would take for another option. */
@@ -17,7 +17,8 @@ const EXAMPLES: readonly (readonly [command: string, what: string])[] = [
 /** Runs a command line, and says what went wrong; resolves to what the process is to end with. */
 export async function runCommandLine(argv: readonly string[], signal: AbortSignal): Promise<number> {
   try {
-    return await runProgram(argv, signal);
+    await runProgram(argv, signal);
+    return EXIT.ok;
   } catch (error) {
     const told = tell(error);
     const text = argv.includes('--json') ? toJson({ error: told }) : `scannery: ${told.message}`;
@@ -27,19 +28,17 @@ export async function runCommandLine(argv: readonly string[], signal: AbortSigna
   }
 }
 
-async function runProgram(argv: readonly string[], signal: AbortSignal): Promise<number> {
-  let exitCode: number | undefined;
+async function runProgram(argv: readonly string[], signal: AbortSignal): Promise<void> {
   const program = declare(argv[0], async (load, args) => {
     const session = await startSession(args, signal);
     try {
-      exitCode = await (await load()).run(args, session);
+      await (await load()).run(args, session);
     } finally {
       session.progress.finish();
     }
   });
   if (argv.length === 0) program.showHelp('log');
   else await program.parseAsync(joinNumbers(argv));
-  return exitCode ?? 0;
 }
 
 type Run = (load: (typeof COMMANDS)[number]['load'], args: never) => Promise<void>;

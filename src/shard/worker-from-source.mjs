@@ -34,16 +34,17 @@ async function compile(file) {
   // Other threads may be at it, too: the last one to finish wins, and all make the same.
   const outfile = `${file}.${process.pid}.${threadId}`;
   await build({
-    ...{ entryPoints: [join(source, 'shard/worker.ts')], outfile, bundle: true, packages: 'external' },
-    // minifySyntax puts constants where they are used; otherwise they would be variables.
-    ...{
-      platform: 'node',
-      format: 'esm',
-      target: 'node20',
-      sourcemap: 'inline',
-      logLevel: 'error',
-      minifySyntax: true,
-    },
+    entryPoints: [join(source, 'shard/worker.ts')],
+    outfile,
+    bundle: true,
+    packages: 'external',
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    sourcemap: 'inline',
+    logLevel: 'error',
+    // Puts constants where they are used; otherwise they would be variables.
+    minifySyntax: true,
   });
   renameSync(outfile, file);
 }

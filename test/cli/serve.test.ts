@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeAll, expect, it } from 'vitest';
 import { Index } from '../../src/index.ts';
+import { hashToken } from '../../src/server/index.ts';
 import { runHere, start } from '../support/command-line.ts';
 import { temporaryDirectory } from '../support/directories.ts';
 import { saveVersion } from '../support/model-versions.ts';
@@ -12,7 +12,7 @@ import { saveVersion } from '../support/model-versions.ts';
 const folder = temporaryDirectory();
 const directory = join(folder, 'index');
 const TOKEN = 'a-token-0123456789';
-const hash = createHash('sha256').update(TOKEN).digest('hex');
+const hash = hashToken(TOKEN);
 
 beforeAll(async () => {
   const vectors = [

@@ -42,7 +42,7 @@ interface Turn {
   readonly p99: number;
 }
 
-export async function run(args: ArgumentsOf<typeof options>, session: Session): Promise<undefined> {
+export async function run(args: ArgumentsOf<typeof options>, session: Session): Promise<void> {
   const { dir, threads, k } = args;
   const { signal, progress } = session;
   const leaves = parseIntegers(args.leaves, '--leaves');

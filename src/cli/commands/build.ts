@@ -59,7 +59,7 @@ export const options = (yargs: Argv<CommonArguments>) =>
 
 type Arguments = ArgumentsOf<typeof options>;
 
-export async function run(args: Arguments, session: Session): Promise<undefined> {
+export async function run(args: Arguments, session: Session): Promise<void> {
   const { output, force } = args;
   if (!force) await refuseExisting(output);
   const input = await openInput(args.input, args);

@@ -30,7 +30,7 @@ export const options = (yargs: Argv<CommonArguments>) =>
 
 type Arguments = ArgumentsOf<typeof options>;
 
-export async function run(args: Arguments, session: Session): Promise<undefined> {
+export async function run(args: Arguments, session: Session): Promise<void> {
   const { input, output } = args;
   writerOf(output);
   const files = isWhole(output) ? [output] : [output, sidePath(output, 'ids'), sidePath(output, 'attributes')];

@@ -11,7 +11,7 @@ const BAR_CELLS = 40;
 export const options = (yargs: Argv<CommonArguments>) =>
   indexArguments(yargs).example('$0 inspect my-index', '').example('$0 inspect my-index --json', '');
 
-export async function run({ dir, threads }: ArgumentsOf<typeof options>, session: Session): Promise<undefined> {
+export async function run({ dir, threads }: ArgumentsOf<typeof options>, session: Session): Promise<void> {
   const { signal } = session;
   const [stats, health] = await withIndex(dir, { readOnly: true, threads, signal }, async (index) => [
     index.stats(),

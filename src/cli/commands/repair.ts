@@ -14,7 +14,7 @@ export const options = (yargs: Argv<CommonArguments>) =>
     .example('$0 repair my-index', '')
     .epilogue('Writes before the damage are kept, all from there on are lost. Keep a copy of the directory first.');
 
-export async function run({ dir, yes }: ArgumentsOf<typeof options>, session: Session): Promise<undefined> {
+export async function run({ dir, yes }: ArgumentsOf<typeof options>, session: Session): Promise<void> {
   const { files } = await savedFiles(dir, { verify: true, signal: session.signal });
   const damage = files.find(({ isLog }) => isLog)?.damage;
   if (!yes && !process.stdin.isTTY) throw new UsageError(`there is no terminal to ask; --yes repairs ${dir} without`);

@@ -44,7 +44,7 @@ export const options = (yargs: Argv<CommonArguments>) =>
 
 type Arguments = ArgumentsOf<typeof options>;
 
-export async function run(args: Arguments, session: Session): Promise<undefined> {
+export async function run(args: Arguments, session: Session): Promise<void> {
   const { dir, id, vector, queries, threads } = args;
   if ([id, vector, queries].filter((given) => given !== undefined).length !== 1) {
     throw new UsageError('one of --id, --vector and --queries is needed');

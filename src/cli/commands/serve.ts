@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Argv } from 'yargs';
@@ -63,30 +64,28 @@ function environment(): Record<string, string | string[]> {
   return Object.fromEntries(given);
 }
 
-export async function run(args: Arguments, session: Session): Promise<undefined> {
+export async function run(args: Arguments, session: Session): Promise<void> {
   const { dir, model = [] } = args;
   const { signal } = session;
   if (dir === undefined && model.length === 0) throw new UsageError('give the directory of an index, or a --model');
   const directories = modelsOf(model);
   const options = await serverOptions(args);
-  const stop = new AbortController();
   const index = dir === undefined ? null : await openIndex(dir, args, signal);
   try {
     const models = model.length === 0 ? undefined : await openModels(directories, args, session);
     try {
       await using server = await createServer(index, { ...options, models });
       const url = await server.listen();
-      if (args.readOnly === true && index !== null) void follow(index, stop.signal, session);
+      if (args.readOnly === true && index !== null) void follow(index, session);
       await session.answer(
         () => `serving at ${url}; console: ${url}/console, documentation: ${url}/docs; Ctrl-C ends it`,
         () => ({ event: 'ready', url }),
       );
-      await ended(signal);
+      if (!signal.aborted) await once(signal, 'abort');
     } finally {
       await models?.close();
     }
   } finally {
-    stop.abort();
     await index?.close();
   }
 }
@@ -159,7 +158,8 @@ function tokensOf(path: string, content: string): TokenOptions[] {
 }
 
 /** Takes in what another process writes, until the server ends. */
-async function follow(index: Index, signal: AbortSignal, session: Session): Promise<void> {
+async function follow(index: Index, session: Session): Promise<void> {
+  const { signal } = session;
   let told: string | undefined;
   while (!signal.aborted) {
     try {
@@ -173,11 +173,4 @@ async function follow(index: Index, signal: AbortSignal, session: Session): Prom
     }
     await sleep(REFRESH_EVERY, undefined, { signal }).catch(() => {});
   }
-}
-
-function ended(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

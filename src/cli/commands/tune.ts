@@ -23,7 +23,7 @@ export const options = (yargs: Argv<CommonArguments>) =>
     .example('$0 tune my-index --target-recall 0.95', '')
     .example('$0 tune my-index --queries queries.npy --k 20', '');
 
-export async function run(args: ArgumentsOf<typeof options>, session: Session): Promise<undefined> {
+export async function run(args: ArgumentsOf<typeof options>, session: Session): Promise<void> {
   const { dir, threads, targetRecall, k, seed } = args;
   const { signal, progress } = session;
   const queries = args.queries === undefined ? undefined : await readQueries(args.queries, MOST_QUERIES);

@@ -12,7 +12,7 @@ export const options = (yargs: Argv<CommonArguments>) =>
     .example('$0 verify my-index', '')
     .epilogue('Ends with 0 if all is well, and with 4 if a file is damaged.');
 
-export async function run({ dir, threads }: ArgumentsOf<typeof options>, session: Session): Promise<undefined> {
+export async function run({ dir, threads }: ArgumentsOf<typeof options>, session: Session): Promise<void> {
   const { signal } = session;
   const { generation, files } = await savedFiles(dir, { verify: true, signal });
   const damage = files.find((file) => file.damage)?.damage ?? (await openingProblem(dir, threads, signal));
