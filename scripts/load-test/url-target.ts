@@ -1,6 +1,6 @@
 import { pack } from 'msgpackr';
-import { type Dispatcher, Pool } from 'undici';
 import { loadDataset } from '../datasets/index.ts';
+import { type Answer, HttpClient } from './http-client.ts';
 import { MADE_UP, type OpenTarget, readQueries, UPSERT_SEED, UPSERTED_IDS, unitVectors } from './index-target.ts';
 import { type TargetOptions, type UrlOptions, UsageError } from './options.ts';
 
@@ -14,49 +14,6 @@ export class AnswerError extends Error {
   constructor(status: number, code: string | undefined) {
     super(`status ${status}`);
     this.code = `${status}${code === undefined ? '' : ` ${code}`}`;
-  }
-}
-
-interface Answer {
-  readonly status: number;
-  readonly body: Buffer;
-}
-
-/** Sends requests over a number of connections that are kept alive. */
-export class HttpClient {
-  readonly #pool: Pool;
-  readonly #headers: Readonly<Record<string, string>>;
-
-  constructor({ url, connections, token }: Pick<UrlOptions, 'url' | 'connections' | 'token'>) {
-    this.#pool = new Pool(url.origin, { connections, pipelining: 1, headersTimeout: 60_000, bodyTimeout: 60_000 });
-    this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
-  }
-
-  /** undici's dispatch, which is cheaper than its promises: the client shares the machine with what it measures. */
-  send(method: Dispatcher.HttpMethod, path: string, body: Buffer | null, type: string): Promise<Answer> {
-    return new Promise((resolve, reject) => {
-      const chunks: Buffer[] = [];
-      let status = 0;
-      const headers = { ...this.#headers, accept: type, ...(body !== null && { 'content-type': type }) };
-      this.#pool.dispatch(
-        { method, path, body, headers },
-        {
-          onRequestStart() {},
-          onResponseStart: (_, code) => {
-            status = code;
-          },
-          onResponseData: (_, chunk) => {
-            chunks.push(chunk);
-          },
-          onResponseEnd: () => resolve({ status, body: chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks) }),
-          onResponseError: (_, error) => reject(error),
-        },
-      );
-    });
-  }
-
-  close(): Promise<void> {
-    return this.#pool.close();
   }
 }
 
@@ -77,7 +34,7 @@ export async function openUrlTarget(options: TargetOptions, url: UrlOptions): Pr
         `${url.batch} queries a request, ${url.encoding}`,
     ]);
   } catch (error) {
-    await client.close();
+    client.close();
     throw error;
   }
 }
@@ -92,7 +49,7 @@ interface Stats {
 async function statsOf(client: HttpClient, url: URL): Promise<Stats> {
   let answer: Answer;
   try {
-    answer = await client.send('GET', '/v1/stats', null, TYPES.json);
+    answer = await client.send(client.request('GET', '/v1/stats', null, TYPES.json));
   } catch (error) {
     throw new UsageError(`--url: nothing answers at ${url.origin} (${(error as NodeJS.ErrnoException).code ?? error})`);
   }
@@ -142,23 +99,25 @@ function target(
     return encode({ [batch === 1 ? 'vector' : 'vectors']: numbers(rows), ...settings });
   });
   const upserts = unitVectors(MADE_UP, dimensions, UPSERT_SEED);
-  const ask = async (at: string, body: Buffer): Promise<void> => {
-    const answer = await client.send('POST', at, body, type);
+  const requests = bodies.map((body) => client.request('POST', path, body, type));
+  const ask = async (request: Buffer): Promise<void> => {
+    const answer = await client.send(request);
     if (answer.status !== 200) throw new AnswerError(answer.status, codeOf(answer.body));
   };
   return {
     queries: bodies.length,
     bodies,
     description,
-    search: (i) => ask(path, bodies[i]!),
+    search: (i) => ask(requests[i]!),
     async upsert(i) {
       const at = (i % MADE_UP) * dimensions;
       const vector = upserts.subarray(at, at + dimensions);
       const vectors = encoding === 'msgpack' ? Buffer.from(vector.slice().buffer) : [Array.from(vector)];
-      await ask('/v1/vectors', encode({ ids: [`load test ${i % UPSERTED_IDS}`], vectors }));
+      const body = encode({ ids: [`load test ${i % UPSERTED_IDS}`], vectors });
+      await ask(client.request('POST', '/v1/vectors', body, type));
     },
     sharedBytes: () => undefined,
-    close: () => client.close(),
+    close: async () => client.close(),
   };
 }
 

@@ -11,6 +11,7 @@ import fastify, {
   type FastifyRequest,
   type FastifyServerOptions,
   LogController,
+  type onResponseHookHandler,
 } from 'fastify';
 import type { Index } from '../index.ts';
 import { ScanneryError } from '../protocol/errors.ts';
@@ -49,11 +50,6 @@ export async function makeApp(
   guard(app, context);
   shedEarly(app, context);
   observe(app, context);
-  app.addHook('onRoute', (route) => {
-    // Pages need a dozen headers, which take time to set; data needs one of them, which the gate sets.
-    if (route.url.startsWith('/v1/')) route.helmet = false;
-  });
-  await app.register(helmet, HELMET(options.https !== undefined));
   const { rate } = options.limits;
   if (rate !== undefined) {
     await app.register(rateLimit, {
@@ -69,9 +65,13 @@ export async function makeApp(
     openapi: { ...DOCUMENT, ...(options.tokens && { security: [{ bearer: [] }] }) },
     refResolver: { buildLocalReference: ({ $id }) => String($id) },
   });
-  await app.register(swaggerUi, { routePrefix: '/docs' });
-
-  systemRoutes(app, context);
+  // Pages need a dozen headers, which take time to set; data needs one of them, which the gate sets.
+  await app.register(async (pages) => {
+    await pages.register(helmet, HELMET(options.https !== undefined));
+    await pages.register(swaggerUi, { routePrefix: '/docs' });
+    systemRoutes(pages, context);
+    await consoleRoutes(pages, consoleDirectory);
+  });
   if (index !== null) {
     const schemas = schemasFor(index.dimensions, options.limits);
     searchRoutes(app, context, index, schemas);
@@ -88,7 +88,6 @@ export async function makeApp(
         context.run(request, reply, { kind: 'queries', count }, ({ signal }) => work(signal)),
     });
   }
-  await consoleRoutes(app, consoleDirectory);
   await app.ready();
   return { app, context };
 }
@@ -161,18 +160,28 @@ const REFUSALS: Record<string, readonly [string, string]> = {
   HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'BAD_REQUEST'],
 };
 
-/** Notes each request that was answered. */
+/** Notes each request that was answered. Call it before routes are registered. */
 function observe(app: FastifyInstance, { metrics, options }: ServerContext): void {
   const logs = options.logger !== undefined && options.logger !== false;
+  const observer = (route: string): onResponseHookHandler => {
+    const note = metrics.requests(route);
+    return ({ method, log, caller }, { statusCode: status, elapsedTime }, done) => {
+      note(method, status, elapsedTime);
+      if (logs) {
+        const milliseconds = Math.round(elapsedTime * 1000) / 1000;
+        log.info({ method, route, status, milliseconds, caller: caller?.name }, 'answered');
+      }
+      done();
+    };
+  };
+  // Looking up what was asked for takes longer than noting it.
+  app.addHook('onRoute', (route) => {
+    route.onResponse = [...[route.onResponse ?? []].flat(), observer(route.url)];
+  });
+  const none = observer('none');
   app.addHook('onResponse', (request, reply, done) => {
-    const route = request.routeOptions.url ?? 'none';
-    metrics.request(request.method, route, reply.statusCode, reply.elapsedTime);
-    if (logs) {
-      const { method, caller } = request;
-      const milliseconds = Math.round(reply.elapsedTime * 1000) / 1000;
-      request.log.info({ method, route, status: reply.statusCode, milliseconds, caller: caller?.name }, 'answered');
-    }
-    done();
+    if (request.is404) none.call(app, request, reply, done);
+    else done();
   });
 }
 

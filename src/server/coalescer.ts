@@ -2,20 +2,22 @@ import type { Index, Query, SearchOptions, SearchResult } from '../index.ts';
 import type { Deadline } from './deadline.ts';
 
 /** Queries that are searched together at the most: each waits for the last of them. */
-const MOST = 24;
+const MOST = 16;
 
 /** What queries that are searched together have in common. */
 export type Setting = Pick<SearchOptions, 'k' | 'numLeavesToSearch' | 'numReorderingCandidates'>;
 
 /**
  * Searches queries that want the same together: those that arrive in the same turn of the event loop, and those that come while
- * every thread of the index has a group of its own to work on, as they would have to wait anyway. A query of a group costs this thread
- * half of what one by itself does, and the index less, too. Nobody waits for queries that have not arrived.
+ * every thread of the index has a group of its own to work on and one more is ready, as they would have to wait anyway. A query of
+ * a group costs this thread half of what one by itself does, and the index less, too. Nobody waits for queries that have not arrived.
  */
 export class Coalescer {
   readonly #index: Index;
   readonly #threads: number;
-  readonly #open = new Map<string, Group>();
+  /** Groups that have not begun: as many as there are settings in use. */
+  readonly #open = new Set<Group>();
+  readonly #controllers: AbortController[] = [];
   #running = 0;
   #isScheduled = false;
 
@@ -25,15 +27,17 @@ export class Coalescer {
   }
 
   search(query: Query, setting: Setting, deadline: Deadline): Promise<SearchResult> {
-    const key = `${setting.k}/${setting.numLeavesToSearch}/${setting.numReorderingCandidates}`;
-    let group = this.#open.get(key);
+    let group: Group | undefined;
+    for (const each of this.#open) {
+      if (each.wants(setting)) group = each;
+    }
     if (group === undefined) {
-      group = new Group(setting);
-      this.#open.set(key, group);
+      group = new Group(setting, this.#controllers);
+      this.#open.add(group);
       this.#flushSoon();
     }
     const result = group.add(query, deadline);
-    if (group.members.length === MOST) this.#run(key, group);
+    if (group.members.length === MOST) this.#run(group);
     return result;
   }
 
@@ -42,15 +46,16 @@ export class Coalescer {
     this.#isScheduled = true;
     setImmediate(() => {
       this.#isScheduled = false;
-      for (const [key, group] of this.#open) {
-        if (this.#running >= this.#threads) return;
-        this.#run(key, group);
+      for (const group of this.#open) {
+        // One more than there are threads, or whoever is done first would wait for this one.
+        if (this.#running > this.#threads) return;
+        this.#run(group);
       }
     });
   }
 
-  #run(key: string, group: Group): void {
-    this.#open.delete(key);
+  #run(group: Group): void {
+    this.#open.delete(group);
     this.#running++;
     void group.run(this.#index).then(() => {
       this.#running--;
@@ -68,11 +73,24 @@ interface Member {
 class Group {
   readonly members: Member[] = [];
   readonly #setting: Setting;
-  readonly #controller = new AbortController();
+  readonly #controllers: AbortController[];
+  readonly #controller: AbortController;
   #ended = 0;
 
-  constructor(setting: Setting) {
+  /** Controllers that ended nothing are used again: to make one takes as long as answering a query. */
+  constructor(setting: Setting, controllers: AbortController[]) {
     this.#setting = setting;
+    this.#controllers = controllers;
+    this.#controller = controllers.pop() ?? new AbortController();
+  }
+
+  wants({ k, numLeavesToSearch, numReorderingCandidates }: Setting): boolean {
+    const setting = this.#setting;
+    return (
+      k === setting.k &&
+      numLeavesToSearch === setting.numLeavesToSearch &&
+      numReorderingCandidates === setting.numReorderingCandidates
+    );
   }
 
   add(query: Query, deadline: Deadline): Promise<SearchResult> {
@@ -88,12 +106,17 @@ class Group {
 
   /** Answers all of them; resolves when that is done, whatever came of it. */
   async run(index: Index): Promise<void> {
+    await this.#search(index);
+    if (this.#ended === 0) this.#controllers.push(this.#controller);
+  }
+
+  async #search(index: Index): Promise<void> {
     const { members } = this;
     if (members.length === 1) return this.#one(index, members[0]!);
     const queries = members.map(({ query }) => query);
     try {
       const results = await index.searchBatch(queries, { ...this.#setting, signal: this.#controller.signal });
-      for (const [i, { resolve }] of members.entries()) resolve(results[i]!);
+      for (let i = 0; i < members.length; i++) members[i]!.resolve(results[i]!);
     } catch {
       // One of them is to blame, and the others are not; and each is to have an error of its own.
       await Promise.all(members.map((member) => this.#one(index, member)));

@@ -1,8 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Index } from '../index.ts';
 import { Admission } from './admission.ts';
-import { Deadline, timeoutOf } from './deadline.ts';
+import { type Deadline, Deadlines, timeoutOf } from './deadline.ts';
 import { stopping } from './errors.ts';
+import type { FloatsProperty } from './json-floats.ts';
 import { Metrics } from './metrics.ts';
 import type { ResolvedServerOptions, Scope } from './options.ts';
 import type { Caller } from './tokens.ts';
@@ -15,12 +16,18 @@ declare module 'fastify' {
     admits?: Work;
     /** Whether answers may be MessagePack; then `request.packed` says so. Default false. */
     packs?: boolean;
+    /** The property of the body that holds vectors: it is read as `request.vectors` where a body begins with it. */
+    floats?: FloatsProperty;
   }
   interface FastifyRequest {
     /** Who calls, if the server knows the token. */
     caller: Caller | undefined;
     /** Whether the caller prefers MessagePack. */
     packed: boolean;
+    /** What the route's configuration says of it. */
+    floats: FloatsProperty | undefined;
+    /** Vectors that were read from a body of JSON, in which something else stands for them. */
+    vectors: Float32Array | undefined;
   }
 }
 
@@ -36,8 +43,7 @@ export class ServerContext {
   readonly metrics: Metrics;
   /** Whether new requests are turned away. */
   stopping = false;
-  readonly #running = new Set<Deadline>();
-  #onIdle: (() => void) | undefined;
+  readonly #deadlines = new Deadlines();
 
   constructor(index: Index | null, options: ResolvedServerOptions) {
     const { maxInFlight, maxWritesInFlight } = options.limits;
@@ -67,30 +73,19 @@ export class ServerContext {
     const milliseconds = timeoutOf(request, longest);
     const admission = this.admissions[kind];
     admission.enter(count);
-    const deadline = new Deadline(reply, milliseconds);
-    this.#running.add(deadline);
+    const deadline = this.#deadlines.begin(reply, milliseconds);
     try {
       return await work(deadline);
     } catch (error) {
       throw deadline.reason ?? error;
     } finally {
-      deadline.end();
       admission.leave(count);
-      this.#running.delete(deadline);
-      if (this.#running.size === 0) this.#onIdle?.();
+      this.#deadlines.end(deadline);
     }
   }
 
   /** Waits until no work runs; after so many milliseconds, what still does is ended. */
-  async drain(milliseconds: number): Promise<void> {
-    if (this.#running.size === 0) return;
-    const idle = new Promise<void>((resolve) => {
-      this.#onIdle = resolve;
-    });
-    const timer = setTimeout(() => {
-      for (const deadline of this.#running) deadline.abort(stopping());
-    }, milliseconds);
-    await idle;
-    clearTimeout(timer);
+  drain(milliseconds: number): Promise<void> {
+    return this.#deadlines.drain(milliseconds, stopping);
   }
 }

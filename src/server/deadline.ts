@@ -4,23 +4,25 @@ import { HttpError } from './errors.ts';
 
 const HEADER = 'x-request-timeout';
 
+/** Milliseconds between looks at whether time is up or a client has gone. A timer and a listener per request take longer than all else. */
+const PERIOD = 5;
+
 /** Ends work when its time is up, when nobody waits for the answer any more, or when the server must not wait any longer. */
 export class Deadline {
   /** Why the work was ended, once it was: the error to answer with. */
   reason: HttpError | undefined;
+  /** Where it is among those that run. */
+  place = 0;
   #controller: AbortController | undefined;
   #listener: ((reason: HttpError) => void) | undefined;
-  readonly #timer: NodeJS.Timeout;
   readonly #raw: FastifyReply['raw'];
-  readonly #onClose = (): void => {
-    if (!this.#raw.writableFinished) this.abort(new HttpError(499, 'BAD_REQUEST', 'the client has gone'));
-  };
+  readonly #milliseconds: number;
+  readonly #end: number;
 
   constructor(reply: FastifyReply, milliseconds: number) {
-    this.#timer = setTimeout(expire, milliseconds, this, milliseconds);
     this.#raw = reply.raw;
-    this.#raw.once('close', this.#onClose);
-    if (this.#raw.destroyed) this.#onClose();
+    this.#milliseconds = milliseconds;
+    this.#end = performance.now() + milliseconds;
   }
 
   /** Made when it is first asked for: it takes longer than the rest of this. */
@@ -43,15 +45,59 @@ export class Deadline {
     this.#listener?.(reason);
   }
 
-  end(): void {
-    clearTimeout(this.#timer);
-    this.#raw.removeListener('close', this.#onClose);
+  /** Ends the work if its time is up by now, or if its client has gone. */
+  look(now: number): void {
+    if (this.#raw.destroyed) this.abort(new HttpError(499, 'BAD_REQUEST', 'the client has gone'));
+    if (now < this.#end) return;
+    const message = `the answer was not ready within ${this.#milliseconds} ms`;
+    this.abort(new HttpError(504, 'DEADLINE_EXCEEDED', message));
   }
 }
 
-function expire(deadline: Deadline, milliseconds: number): void {
-  const message = `the answer was not ready within ${milliseconds} ms`;
-  deadline.abort(new HttpError(504, 'DEADLINE_EXCEEDED', message));
+/** The deadlines of all work that runs. */
+export class Deadlines {
+  readonly #running: Deadline[] = [];
+  #ticker: NodeJS.Timeout | undefined;
+  #onIdle: (() => void) | undefined;
+
+  begin(reply: FastifyReply, milliseconds: number): Deadline {
+    const deadline = new Deadline(reply, milliseconds);
+    deadline.place = this.#running.push(deadline) - 1;
+    this.#ticker ??= setInterval(() => this.#look(), PERIOD);
+    return deadline;
+  }
+
+  end(deadline: Deadline): void {
+    const last = this.#running.pop()!;
+    if (last !== deadline) {
+      this.#running[deadline.place] = last;
+      last.place = deadline.place;
+    }
+    if (this.#running.length === 0) this.#onIdle?.();
+  }
+
+  /** Waits until no work runs; after so many milliseconds, what still does is ended, for a reason. */
+  async drain(milliseconds: number, reason: () => HttpError): Promise<void> {
+    if (this.#running.length === 0) return;
+    const idle = new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+    });
+    const timer = setTimeout(() => {
+      for (const deadline of this.#running) deadline.abort(reason());
+    }, milliseconds);
+    await idle;
+    clearTimeout(timer);
+  }
+
+  #look(): void {
+    if (this.#running.length === 0) {
+      clearInterval(this.#ticker);
+      this.#ticker = undefined;
+      return;
+    }
+    const now = performance.now();
+    for (const deadline of this.#running) deadline.look(now);
+  }
 }
 
 /** Milliseconds that a request may take: what its header says (`250`, `250ms`, `2s`), and at most the server's own limit. */

@@ -1,8 +1,9 @@
-import { isUtf8 } from 'node:buffer';
+import { isAscii, isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { pack, unpackForeign } from '../protocol/packing.ts';
 import { checkMessage } from './check-message.ts';
 import { HttpError } from './errors.ts';
+import { splitBody } from './json-floats.ts';
 import { JSON_TYPE, PACKED_TYPE } from './shared-schemas.ts';
 
 /** Has a server read JSON and MessagePack, and nothing else. */
@@ -10,16 +11,22 @@ export function readBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   const parseJson = app.getDefaultJsonParser('error', 'error');
   app.addContentTypeParser(JSON_TYPE, { parseAs: 'buffer' }, (request, body: Buffer, done) => {
+    const encoding = isAscii(body) ? 'latin1' : 'utf8';
     // Decoding would put a replacement character, and so another id, in the place of what is no UTF-8.
-    if (!isUtf8(body)) return done(new HttpError(400, 'BAD_REQUEST', 'the body is not UTF-8'));
-    const text = body.toString();
-    if (mayPoison(body)) return parseJson(request, text, done);
-    let parsed: unknown;
-    try {
-      parsed = JSON.parse(text);
-    } catch {
-      return parseJson(request, text, done);
+    if (encoding === 'utf8' && !isUtf8(body)) return done(new HttpError(400, 'BAD_REQUEST', 'the body is not UTF-8'));
+    const split = request.floats && splitBody(body, request.floats);
+    if (split !== undefined) {
+      const rest = parsePlain(`{${body.toString(encoding, split.rest)}`) as Record<string, unknown> | undefined;
+      const { name } = request.floats!;
+      if (rest !== undefined && !Object.hasOwn(rest, name)) {
+        rest[name] = split.standIn;
+        request.vectors = split.floats;
+        return done(null, rest);
+      }
     }
+    const text = body.toString(encoding);
+    const parsed = parsePlain(text);
+    if (parsed === undefined) return parseJson(request, text, done);
     done(null, parsed);
   });
   app.addContentTypeParser(PACKED_TYPE, { parseAs: 'buffer' }, (_request, body: Buffer, done) => {
@@ -34,11 +41,17 @@ export function readBodies(app: FastifyInstance): void {
 }
 
 /**
- * Whether JSON may name what is dangerous to name, `__proto__` and `constructor`, which fastify's own parser looks for by slower
- * means. Without a backslash such names are written as they are.
+ * Parses JSON that names nothing dangerous, `__proto__` or `constructor`, which fastify's own parser looks for by slower means.
+ * Without a backslash such names are written as they are. Undefined for other JSON, and for what is none.
  */
-const mayPoison = (body: Buffer): boolean =>
-  body.includes('\\') || body.includes('__proto__') || body.includes('constructor');
+function parsePlain(text: string): unknown {
+  if (text.includes('\\') || text.includes('__proto__') || text.includes('constructor')) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
 
 /** Whether an answer is to be MessagePack rather than JSON, which it is if both are as welcome and equally named. */
 export function wantsPacked(accept: string | undefined): boolean {
@@ -66,9 +79,19 @@ function weigh(accept: string, type: string): { quality: number; precision: numb
   return best;
 }
 
-/** Sends an answer as MessagePack. */
-export function sendPacked(reply: FastifyReply, answer: unknown): FastifyReply {
-  return reply.type(PACKED_TYPE).send(pack(answer));
+/**
+ * The text of JSON as what a handler returns. It is sent as it is; fastify's own serializer would take longer. (To send it and to return
+ * the reply would have fastify wait for its end, which takes longer, too.)
+ */
+export function asJson(reply: FastifyReply, text: string): string {
+  reply.header('content-type', 'application/json; charset=utf-8');
+  return text;
+}
+
+/** An answer in MessagePack as what a handler returns. */
+export function asPacked(reply: FastifyReply, answer: unknown): Buffer {
+  reply.header('content-type', PACKED_TYPE);
+  return pack(answer);
 }
 
 /** Numbers as bin of MessagePack. */

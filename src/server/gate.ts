@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest, preParsingHookHandler } from 'fastify';
 import type { ServerContext } from './context.ts';
 import { wantsPacked } from './encoding.ts';
 import { HttpError, notFound, stopping } from './errors.ts';
@@ -12,28 +12,34 @@ export function guard(app: FastifyInstance, context: ServerContext): void {
   const methodsOf = routeTable(app);
   app.decorateRequest('caller', undefined);
   app.decorateRequest('packed', false);
+  app.decorateRequest('floats', undefined);
+  app.decorateRequest('vectors', undefined);
 
   // Before the limit of requests, which counts those of unknown callers by their address.
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-content-type-options', 'nosniff');
     if (request.id !== '') reply.header('x-request-id', request.id);
     if (known === undefined && !isOfThisMachine(request.headers.host)) return done(misdirected());
-    const { scope = 'read' } = request.routeOptions.config;
-    if (context.stopping && scope !== 'open') return done(stopping());
+    if (context.stopping && request.routeOptions.config.scope !== 'open') return done(stopping());
     if (request.is404) return done(unknownRoute(request, methodsOf));
     if (known !== undefined) request.caller = known.callerOf(request.headers.authorization);
     done();
   });
 
-  app.addHook('preParsing', (request, _reply, payload, done) => {
-    const { scope = 'read', admits, packs } = request.routeOptions.config;
-    if (known !== undefined && scope !== 'open') {
-      if (request.caller === undefined) return done(unauthorized());
-      if (!request.caller.scopes.has(scope)) return done(forbidden(scope));
-    }
-    if (admits !== undefined) context.admissions[admits].check();
-    if (packs === true) request.packed = wantsPacked(request.headers.accept);
-    done(null, payload);
+  app.addHook('onRoute', (route) => {
+    const { scope = 'read', admits, packs, floats } = route.config ?? {};
+    const admission = admits && context.admissions[admits];
+    const check: preParsingHookHandler = (request, _reply, payload, done) => {
+      if (known !== undefined && scope !== 'open') {
+        if (request.caller === undefined) return done(unauthorized());
+        if (!request.caller.scopes.has(scope)) return done(forbidden(scope));
+      }
+      admission?.check();
+      if (packs === true) request.packed = wantsPacked(request.headers.accept);
+      request.floats = floats;
+      done(null, payload);
+    };
+    route.preParsing = [check, ...[route.preParsing ?? []].flat()];
   });
 
   app.setNotFoundHandler((request: FastifyRequest, _reply: FastifyReply) => {

@@ -1,7 +1,8 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { DiagnosticsEvents, Index, IndexStats, RebalanceEvent, SearchEvent, WriteEvent } from '../index.ts';
 import type { Admission } from './admission.ts';
+import { DurationHistogram } from './duration-histogram.ts';
 import type { ModelStore } from './models/store.ts';
 
 const SECONDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10];
@@ -14,9 +15,7 @@ type Listener = [channel: keyof DiagnosticsEvents, listener: (message: unknown) 
 export class Metrics {
   readonly registry = new Registry();
   readonly #index: Index | null;
-  readonly #requests: Histogram;
-  /** Observers by route, method and status: looking labels up takes longer than observing. */
-  readonly #observers = new Map<string, { observe(seconds: number): void }>();
+  readonly #requests: DurationHistogram;
   readonly #recall: Gauge;
   readonly #recallSamples: Counter;
   readonly #listeners: readonly Listener[];
@@ -25,13 +24,7 @@ export class Metrics {
     this.#index = index;
     const registers = [this.registry];
     collectDefaultMetrics({ register: this.registry });
-    this.#requests = new Histogram({
-      name: 'scannery_http_request_duration_seconds',
-      help: 'Time from a request to its answer.',
-      labelNames: ['method', 'route', 'status'],
-      buckets: SECONDS,
-      registers,
-    });
+    this.#requests = this.#durations('scannery_http_request_duration_seconds', 'Time from a request to its answer.');
     this.#recall = new Gauge({
       name: 'scannery_recall_estimate',
       help: 'Recall of sampled live queries against exact search, as a moving average.',
@@ -50,15 +43,17 @@ export class Metrics {
     for (const [name, listener] of this.#listeners) subscribe(name, listener);
   }
 
-  /** Notes a request that was answered. */
-  request(method: string, route: string, status: number, milliseconds: number): void {
-    const key = `${method} ${route} ${status}`;
-    let observer = this.#observers.get(key);
-    if (observer === undefined) {
-      observer = this.#requests.labels({ method, route, status: String(status) });
-      this.#observers.set(key, observer);
-    }
-    observer.observe(milliseconds / 1000);
+  /** What notes requests to a route, once they are answered. */
+  requests(route: string): (method: string, status: number, milliseconds: number) => void {
+    const noted = new Map<number, Map<string, (seconds: number) => void>>();
+    return (method, status, milliseconds) => {
+      let note = noted.get(status)?.get(method);
+      if (note === undefined) {
+        note = this.#requests.series({ method, route, status: String(status) });
+        noted.set(status, (noted.get(status) ?? new Map()).set(method, note));
+      }
+      note(milliseconds / 1000);
+    };
   }
 
   recall(estimate: number): void {
@@ -144,35 +139,27 @@ export class Metrics {
     });
   }
 
+  #durations(name: string, help: string, bounds: readonly number[] = SECONDS): DurationHistogram {
+    return new DurationHistogram(name, help, bounds, this.registry);
+  }
+
   #listen(): Listener[] {
     const registers = [this.registry];
-    const searches = new Histogram({
-      ...{
-        name: 'scannery_search_duration_seconds',
-        help: 'Time of a search in the index, waiting included.',
-        registers,
-      },
-      buckets: SECONDS,
-    });
+    const [searches, stages, writes] = [
+      this.#durations('scannery_search_duration_seconds', 'Time of a search in the index, waiting included.'),
+      this.#durations('scannery_stage_seconds', 'Time in kernels per query, by stage.', STAGE_SECONDS),
+      this.#durations('scannery_write_duration_seconds', 'Time of a write or rebalancing.'),
+    ];
+    const noteSearch = searches.series({});
+    const noteStages = STAGES.map((stage) => [stage, stages.series({ stage })] as const);
     const failed = new Counter({ name: 'scannery_searches_failed_total', help: 'Searches that failed.', registers });
-    const stages = new Histogram({
-      ...{
-        name: 'scannery_stage_seconds',
-        help: 'Time in kernels per query, by stage.',
-        labelNames: ['stage'],
-        registers,
-      },
-      buckets: STAGE_SECONDS,
-    });
-    const observers = STAGES.map((stage) => [stage, stages.labels({ stage })] as const);
-    const writes = new Histogram({
-      ...{ name: 'scannery_write_duration_seconds', help: 'Time of a write or rebalancing.', registers },
-      labelNames: ['kind', 'outcome'],
-      buckets: SECONDS,
-    });
+    const noteWrites = new Map<string, (seconds: number) => void>();
     const write = (kind: string, { index, milliseconds, error }: WriteEvent | RebalanceEvent): void => {
       if (index !== this.#index) return;
-      writes.labels({ kind, outcome: error === undefined ? 'ok' : 'error' }).observe(milliseconds / 1000);
+      const outcome = error === undefined ? 'ok' : 'error';
+      const note = noteWrites.get(`${kind} ${outcome}`) ?? writes.series({ kind, outcome });
+      noteWrites.set(`${kind} ${outcome}`, note);
+      note(milliseconds / 1000);
     };
     const search = ({ index, queries, milliseconds, error, stages: times }: SearchEvent): void => {
       if (index !== this.#index) return;
@@ -180,8 +167,8 @@ export class Metrics {
         failed.inc();
         return;
       }
-      searches.observe(milliseconds / 1000);
-      for (const [stage, observer] of observers) observer.observe(times[stage] / queries / 1e6);
+      noteSearch(milliseconds / 1000);
+      for (const [stage, note] of noteStages) note(times[stage] / queries / 1e6);
     };
     return [
       ['scannery:search', (message) => search(message as SearchEvent)],

@@ -88,7 +88,9 @@ const MAX_LEVELS = 80;
 
 /** Refuses filters that are so deep that checking them would exhaust the stack. */
 export const refuseDeepFilters: preValidationHookHandler = (request, _reply, done) => {
-  let level: unknown[] = [(request.body as { filter?: unknown } | null | undefined)?.filter];
+  const filter = (request.body as { filter?: unknown } | null | undefined)?.filter;
+  if (filter === undefined) return done();
+  let level: unknown[] = [filter];
   for (let depth = 0; depth < MAX_LEVELS; depth++) {
     level = level.flatMap((one) => (typeof one === 'object' && one !== null ? Object.values(one) : []));
     if (level.length === 0) return done();

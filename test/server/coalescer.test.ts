@@ -39,15 +39,15 @@ function indexOf(threads: number) {
 
 const turn = () => new Promise((resolve) => setTimeout(resolve, 1));
 
-it('searches together what arrives in one turn, or while every thread has something to do', async () => {
-  const { index, calls, go } = indexOf(2);
+it('searches together what arrives in one turn, or while every thread has something to do and more is ready', async () => {
+  const { index, calls, go } = indexOf(1);
   const coalescer = new Coalescer(index);
   const ask = (first: number, setting = SETTING) => coalescer.search([first], setting, deadline());
   const found = [ask(1), ask(2)];
   await turn();
   found.push(ask(3));
   await turn();
-  // Both threads are busy now.
+  // The thread is busy, and has more to do when it is done.
   found.push(ask(4));
   await turn();
   found.push(ask(5), ask(6, { ...SETTING, k: 2 }));
@@ -63,14 +63,42 @@ it('searches together what arrives in one turn, or while every thread has someth
 it('waits for no more than a group holds', async () => {
   const { index, calls, go } = indexOf(1);
   const coalescer = new Coalescer(index);
-  const found = Array.from({ length: 60 }, (_, i) => coalescer.search([i], SETTING, deadline()));
-  expect(calls.map(({ length }) => length)).toEqual([24, 24]);
+  const found = Array.from({ length: 40 }, (_, i) => coalescer.search([i], SETTING, deadline()));
+  expect(calls.map(({ length }) => length)).toEqual([16, 16]);
   for (let i = 0; i < 3; i++) {
     await turn();
     go();
   }
-  expect((await Promise.all(found)).map(({ ids }) => ids[0])).toEqual(Array.from({ length: 60 }, (_, i) => i));
-  expect(calls.map(({ length }) => length)).toEqual([24, 24, 12]);
+  expect((await Promise.all(found)).map(({ ids }) => ids[0])).toEqual(Array.from({ length: 40 }, (_, i) => i));
+  expect(calls.map(({ length }) => length)).toEqual([16, 16, 8]);
+});
+
+it('uses controllers again, but none that has ended a group', async () => {
+  const { index, go } = indexOf(1);
+  const signals: (AbortSignal | undefined)[] = [];
+  const { search } = index;
+  index.search = (query, options) => {
+    signals.push(options?.signal);
+    return search.call(index, query, options);
+  };
+  const coalescer = new Coalescer(index);
+  const ask = async (first: number, ends?: HttpError) => {
+    const its = deadline();
+    const found = coalescer.search([first], SETTING, its);
+    found.catch(() => {});
+    await turn();
+    if (ends !== undefined) its.end(ends);
+    go();
+    await turn();
+    return found;
+  };
+  await ask(1);
+  await expect(ask(2, new HttpError(504, 'DEADLINE_EXCEEDED', 'late'))).rejects.toThrow('late');
+  await ask(3);
+  const [first, second, third] = signals;
+  expect(second).toBe(first);
+  expect(second!.aborted).toBe(true);
+  expect(third!.aborted).toBe(false);
 });
 
 it('gives each query an end and an error of its own', async () => {

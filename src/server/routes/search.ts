@@ -6,9 +6,10 @@ import { ScanneryError } from '../../protocol/errors.ts';
 import { Coalescer } from '../coalescer.ts';
 import type { ServerContext } from '../context.ts';
 import type { Deadline } from '../deadline.ts';
-import { bodyOf, floatsOf, packableFloats, sendPacked } from '../encoding.ts';
+import { asJson, asPacked, bodyOf, floatsOf, packableFloats } from '../encoding.ts';
 import { notFound } from '../errors.ts';
-import { decodeId, decodeIds, encodeIds, packableIds, type WireId } from '../ids.ts';
+import { textOfFloats } from '../float-text.ts';
+import { decodeId, decodeIds, encodeIds, packableIds } from '../ids.ts';
 import { RecallSampler } from '../recall-sampler.ts';
 import { Answer, Answers, PackedAnswer, PackedAnswers, type schemasFor } from '../schemas.ts';
 import { errors, inBoth } from '../shared-schemas.ts';
@@ -31,12 +32,13 @@ export function searchRoutes(app: FastifyInstance, context: ServerContext, index
   const sampler = new RecallSampler(index, context.options.recallSampling, context.admissions.queries, context.metrics);
   app.addHook('onClose', () => sampler.settled());
   const coalescer = new Coalescer(index);
+  const { dimensions } = index;
   const config = { scope: 'read', admits: 'queries', packs: true } as const;
 
   app.post(
     '/v1/search',
     {
-      ...{ config, preValidation: refuseDeepFilters },
+      ...{ config: { ...config, floats: { name: 'vector', dimensions } }, preValidation: refuseDeepFilters },
       schema: {
         operationId: 'search',
         summary: 'The nearest vectors of one query, given as a vector or as the id of a stored one',
@@ -50,15 +52,16 @@ export function searchRoutes(app: FastifyInstance, context: ServerContext, index
     },
     async (request, reply) => {
       const body = bodyOf<Search>(request);
-      const found = await context.run(request, reply, ONE_QUERY, (deadline) => searchOne(body, deadline));
-      return request.packed ? sendPacked(reply, packed(found)) : plain(found);
+      const query = request.vectors ?? (floatsOf(body.vector) as Query | undefined);
+      const found = await context.run(request, reply, ONE_QUERY, (deadline) => searchOne(query, body, deadline));
+      return request.packed ? asPacked(reply, packed(found)) : asJson(reply, textOf(found));
     },
   );
 
   app.post(
     '/v1/search/batch',
     {
-      ...{ config, preValidation: refuseDeepFilters },
+      ...{ config: { ...config, floats: { name: 'vectors', dimensions } }, preValidation: refuseDeepFilters },
       schema: {
         operationId: 'searchBatch',
         summary: 'The nearest vectors of many queries',
@@ -72,7 +75,7 @@ export function searchRoutes(app: FastifyInstance, context: ServerContext, index
     },
     async (request: FastifyRequest, reply: FastifyReply) => {
       const body = bodyOf<SearchBatch>(request);
-      const rows = rowsOf(floatsOf(body.vectors));
+      const rows = rowsOf(request.vectors ?? floatsOf(body.vectors));
       const count = rows.length;
       checkSize(count, body);
       const found = await context.run(request, reply, { kind: 'queries', count }, async ({ signal }) => {
@@ -83,13 +86,14 @@ export function searchRoutes(app: FastifyInstance, context: ServerContext, index
         const found = results.map((result) => ({ result }));
         return body.attributes === true ? Promise.all(found.map(withAttributes)) : found;
       });
-      return request.packed ? sendPacked(reply, { results: found.map(packed) }) : { results: found.map(plain) };
+      return request.packed
+        ? asPacked(reply, { results: found.map(packed) })
+        : asJson(reply, `{"results":[${found.map(textOf).join(',')}]}`);
     },
   );
 
-  function searchOne(body: Search, deadline: Deadline): Promise<Found> {
-    if (body.vector === undefined) return searchById(body, deadline);
-    const query = floatsOf(body.vector) as Query;
+  function searchOne(query: Query | undefined, body: Search, deadline: Deadline): Promise<Found> {
+    if (query === undefined) return searchById(body, deadline);
     return isPlain(body) ? searchPlainly(query, body, deadline) : answer(query, optionsOf(body, deadline.signal), body);
   }
 
@@ -129,7 +133,6 @@ export function searchRoutes(app: FastifyInstance, context: ServerContext, index
   /** Numbers of a batch as rows. */
   function rowsOf(vectors: unknown): readonly Query[] {
     if (!(vectors instanceof Float32Array)) return vectors as readonly Query[];
-    const { dimensions } = index;
     if (vectors.length % dimensions !== 0) {
       const message = `vectors have ${vectors.length} numbers, which is no multiple of ${dimensions} dimensions`;
       throw new ScanneryError('SCANNERY_INVALID_VECTOR', message, { value: vectors.length });
@@ -160,11 +163,11 @@ function optionsOf(body: Options, signal: AbortSignal): SearchOptions {
   return options;
 }
 
-const plain = ({ result, ...others }: Found) => ({
-  ids: encodeIds(result.ids) as WireId[],
-  scores: Array.from(result.scores),
-  ...others,
-});
+function textOf({ result, attributes, explanation }: Found): string {
+  const text = `{"ids":${JSON.stringify(encodeIds(result.ids))},"scores":${textOfFloats(result.scores)}`;
+  if (attributes === undefined && explanation === undefined) return `${text}}`;
+  return `${text},${JSON.stringify({ attributes, explanation }).slice(1)}`;
+}
 
 const packed = ({ result, ...others }: Found) => ({
   ids: packableIds(result.ids),

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Static } from 'typebox';
 import type { Index } from '../../index.ts';
 import type { ServerContext } from '../context.ts';
-import { sendPacked } from '../encoding.ts';
+import { asPacked } from '../encoding.ts';
 import { stopping } from '../errors.ts';
 import { OpenApi, Stats, StatsQuery, Status } from '../schemas.ts';
 import { errors, inBoth } from '../shared-schemas.ts';
@@ -87,7 +87,7 @@ export function statsRoute(app: FastifyInstance, index: Index): void {
     },
     async (request, reply) => {
       const stats = { ...index.stats(), ...(request.query.health === 'true' && { health: await index.health() }) };
-      return request.packed ? sendPacked(reply, stats) : stats;
+      return request.packed ? asPacked(reply, stats) : stats;
     },
   );
 }

@@ -3,7 +3,7 @@ import type { Static } from 'typebox';
 import type { Index, StoredVector, UpsertInput } from '../../index.ts';
 import { ScanneryError } from '../../protocol/errors.ts';
 import type { ServerContext } from '../context.ts';
-import { bodyOf, floatsOf, packableFloats, sendPacked } from '../encoding.ts';
+import { asPacked, bodyOf, floatsOf, packableFloats } from '../encoding.ts';
 import { notFound } from '../errors.ts';
 import { decodeIds, encodeId, idsOfText, packableId } from '../ids.ts';
 import { Deleted, Deletion, IdInPath, IdQuery, PackedStored, Stored, type schemasFor, Upserted } from '../schemas.ts';
@@ -40,7 +40,7 @@ export function vectorRoutes(app: FastifyInstance, context: ServerContext, index
       const { ids, vectors, attributes } = bodyOf<Upsert>(request);
       const input = { ids: decodeIds(ids), vectors: floatsOf(vectors), attributes } as UpsertInput;
       const result = await context.run(request, reply, WRITE, ({ signal }) => index.upsert(input, { signal }));
-      return request.packed ? sendPacked(reply, result) : result;
+      return request.packed ? asPacked(reply, result) : result;
     },
   );
 
@@ -62,7 +62,7 @@ export function vectorRoutes(app: FastifyInstance, context: ServerContext, index
       checkWritable();
       const ids = decodeIds(bodyOf<Static<typeof Deletion>>(request).ids);
       const result = await context.run(request, reply, WRITE, ({ signal }) => index.delete(ids, { signal }));
-      return request.packed ? sendPacked(reply, result) : result;
+      return request.packed ? asPacked(reply, result) : result;
     },
   );
 
@@ -82,7 +82,7 @@ export function vectorRoutes(app: FastifyInstance, context: ServerContext, index
     },
     async (request, reply) => {
       const { id, vector, ...others } = await find(request.params.id, request.query.type);
-      if (request.packed) return sendPacked(reply, { id: packableId(id), vector: packableFloats(vector), ...others });
+      if (request.packed) return asPacked(reply, { id: packableId(id), vector: packableFloats(vector), ...others });
       return { id: encodeId(id), vector: Array.from(vector), ...others };
     },
   );
@@ -106,7 +106,7 @@ export function vectorRoutes(app: FastifyInstance, context: ServerContext, index
       const { id: text } = request.params;
       for (const id of idsOfText(text, request.query.type)) {
         const result = await context.run(request, reply, WRITE, ({ signal }) => index.delete([id], { signal }));
-        if (result.deleted > 0) return request.packed ? sendPacked(reply, result) : result;
+        if (result.deleted > 0) return request.packed ? asPacked(reply, result) : result;
       }
       throw unknown(text);
     },
