@@ -20,7 +20,7 @@ const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '4' },
-    connections: { type: 'string', default: '64' },
+    connections: { type: 'string', default: '128' },
     batch: { type: 'string', default: '64' },
     settings: { type: 'string', default: '13/60,30/100' },
     threads: { type: 'string', default: '2' },
@@ -36,7 +36,7 @@ const K = 10;
 /** Fewer leaves for the same recall, for a longer build. */
 const TREE = { spherical: true, soarLambda: 1.2 };
 /** Both servers collect young garbage seldom, as docs/serving.md recommends: what is under way would be copied each time. */
-const NODE_OPTIONS = ['--max-semi-space-size=64', '--min-semi-space-size=64'];
+const NODE_OPTIONS = ['--max-semi-space-size=64'];
 /** Batches under way at once: enough that one is parsed while another is searched. */
 const BATCHES_AT_ONCE = 4;
 const OVERLOAD = 3;
@@ -82,8 +82,8 @@ async function buildIndex(settings: readonly Setting[]): Promise<[Setting, numbe
   await using index = await Index.build({ vectors, ids }, { dimensions, metric: 'cosine', tree: TREE });
   await index.save(directory);
   console.log(
-    `Node ${process.versions.node}; ${ids.length} GloVe vectors x ${dimensions}, k ${K}, ${values.threads} worker thread(s), ` +
-      `${connections} connections; client, server and workers share the machine\n`,
+    `Node ${process.versions.node} ${NODE_OPTIONS.join(' ')}; ${ids.length} GloVe vectors x ${dimensions}, k ${K}, ` +
+      `${values.threads} worker thread(s), ${connections} connections; client, server and workers share the machine\n`,
   );
   const truth = await index.searchBatch(queries, { k: K, exact: true });
   const recalls: [Setting, number][] = [];
@@ -128,6 +128,8 @@ interface Turn extends Throughput {
   /** Microseconds of the server's processor per query: of its main thread, and of all. */
   readonly main: number;
   readonly all: number;
+  /** Microseconds of the client's processor per query. */
+  readonly client: number;
 }
 
 /** Single queries and batches, in turns with a bare route that answers as many bytes to the same bodies. */
@@ -170,10 +172,10 @@ async function compare(served: Server, setting: Setting, found: number): Promise
     return [
       ...[name.padEnd(36), rates[i]!.toFixed(0), (rates[i]! / rates[0]!).toFixed(2)],
       ...[middle(({ latency }) => latency.at(50), 2), middle(({ latency }) => latency.at(99), 2)],
-      ...[middle(({ main }) => main, 0), middle(({ all }) => all, 0)],
+      ...[middle(({ main }) => main, 0), middle(({ all }) => all, 0), middle(({ client }) => client, 0)],
     ];
   });
-  const heads = ['', 'queries/s', 'of bare', 'p50 ms', 'p99 ms', 'main thread us', 'all threads us'];
+  const heads = ['', 'queries/s', 'of bare', 'p50 ms', 'p99 ms', 'main thread us', 'all threads us', 'client us'];
   console.log(table([heads, ...rows]));
   console.log(`\nbatches against single queries: ${(rates[2]! / rates[1]!).toFixed(2)} times\n`);
   for (const target of [single, packed]) await target.close();
@@ -187,11 +189,14 @@ async function takeTurns(sides: readonly Side[]): Promise<Turn[][]> {
   for (let round = 0; round < rounds; round++) {
     for (const [i, { run, server, queries }] of sides.entries()) {
       const before = server.cpu();
+      const clientBefore = process.cpuUsage();
       const found = await run(milliseconds);
+      const { user, system } = process.cpuUsage(clientBefore);
       const after = server.cpu();
       const each = (name: 'main' | 'all'): number =>
         (1000 * ((after?.[name] ?? Number.NaN) - (before?.[name] ?? Number.NaN))) / (found.calls * queries);
-      turns[i]!.push({ ...found, main: each('main'), all: each('all') });
+      const client = (user + system) / (found.calls * queries);
+      turns[i]!.push({ ...found, main: each('main'), all: each('all'), client });
     }
   }
   return turns;

@@ -1,5 +1,5 @@
 import { type ReadOptions, resolveReadOptions } from '../protocol/live-options.ts';
-import type { BuildOptions } from '../protocol/options.ts';
+import { type BuildOptions, LOWEST_PRIORITY } from '../protocol/options.ts';
 import { chooseTier, type KernelSource, loadKernels } from '../shard/kernels/load.ts';
 import { applyChange, mergeUpserts } from './apply.ts';
 import { buildIndex, type IndexData } from './build.ts';
@@ -37,7 +37,9 @@ export async function buildParts(
   const count = options.threads ?? defaultThreads();
   const report = options.onProgress ?? (() => {});
   const staging = await ingest(input, options, kernels, count, report);
-  const threads = new Threads(backgroundThreads ?? count, backgroundThreads !== undefined);
+  const priority = options.threadPriority!;
+  const threads =
+    backgroundThreads === undefined ? new Threads(count, priority) : new Threads(backgroundThreads, LOWEST_PRIORITY);
   const context = { threads, kernels, options, report };
   if (staging.bytes <= KEEP_STAGED_BYTES && backgroundThreads === undefined) {
     return startParts(threads, kernels, options.maxInFlight!, () => buildIndex(staging, context));
@@ -49,7 +51,7 @@ export async function buildParts(
   } finally {
     await threads.destroy();
   }
-  return startParts(new Threads(count), kernels, options.maxInFlight!, async () => data);
+  return startParts(new Threads(count, priority), kernels, options.maxInFlight!, async () => data);
 }
 
 /** An index as it was opened, and how far that went. */
@@ -66,7 +68,7 @@ export async function openParts(
   throwIfAborted(options.signal);
   const kernels = loadKernels(chooseTier());
   // The threads start while the files are read.
-  const threads = new Threads(options.threads ?? defaultThreads());
+  const threads = new Threads(options.threads ?? defaultThreads(), options.threadPriority);
   let opened: Opened | undefined;
   try {
     let parts = await startParts(threads, kernels, options.maxInFlight!, async () => {

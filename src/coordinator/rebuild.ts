@@ -28,7 +28,8 @@ export async function rebuild(before: Parts, { signal, onProgress }: Readonly<Re
   const { rows, dimensions, metric, request } = data;
   let [seenRows, seenDeleted] = [rows.count, rows.deletedCount];
   const options = resolveBuildOptions({
-    ...{ ...request, dimensions, metric, maxInFlight, signal, onProgress, threads: threads.count },
+    ...{ ...request, dimensions, metric, maxInFlight, signal, onProgress },
+    ...{ threads: threads.count, threadPriority: threads.priority },
     shards: request.shards ?? chooseShards(rows.live, dimensions, threads.count, undefined),
   });
   const parts = await buildParts(liveVectors(before, 0, seenRows), options, REBUILDING_THREADS);

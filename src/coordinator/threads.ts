@@ -25,17 +25,17 @@ export type PhaseOf<T extends BuildTask> = T extends BuildTask ? Omit<T, 'cursor
 /** The worker threads of one index. piscina starts and ends them, and carries build tasks. */
 export class Threads {
   readonly count: number;
-  readonly #background: boolean;
+  readonly priority: number;
   #pool: Piscina;
   #restarts = 0;
   /** Whether threads end because we end them. */
   #ending = false;
 
-  /** `background`: threads that give way to all others, where the system has priorities for threads (Linux). */
-  constructor(count: number, background = false) {
+  /** @param priority 0 to 19, which is the lowest; where the system has none for threads, all are alike */
+  constructor(count: number, priority = 0) {
     this.count = count;
-    this.#background = background;
-    this.#pool = startPool(count, background);
+    this.priority = priority;
+    this.#pool = startPool(count, priority);
   }
 
   /** Threads that were started in place of dead ones. */
@@ -116,7 +116,7 @@ export class Threads {
   /** Ends all threads, whatever they are doing, and starts as many new ones. */
   async restart(): Promise<void> {
     await this.destroy();
-    this.#pool = startPool(this.count, this.#background);
+    this.#pool = startPool(this.count, this.priority);
     this.#ending = false;
   }
 
@@ -144,7 +144,7 @@ export class Threads {
   }
 }
 
-function startPool(count: number, background: boolean): Piscina {
+function startPool(count: number, priority: number): Piscina {
   const source = import.meta.url.endsWith('.ts');
   const pool = new Piscina({
     filename: new URL(`../shard/${source ? 'worker-from-source.mjs' : 'worker.js'}`, import.meta.url).href,
@@ -156,7 +156,7 @@ function startPool(count: number, background: boolean): Piscina {
     atomics: 'disabled',
     recordTiming: false,
     execArgv: inheritedArguments(),
-    workerData: { background },
+    workerData: { priority },
   });
   // A thread that dies while it holds no task is reported here, too; its 'exit' is what we act on.
   pool.on('error', () => {});

@@ -1,5 +1,5 @@
 import { boolean, callback, integer, type OptionTable, oneOf, optional, resolveOptions } from './check.ts';
-import { type BuildProgress, maxInFlight, rebalanceAt, signal, threads } from './options.ts';
+import { type BuildProgress, maxInFlight, rebalanceAt, signal, threadPriority, threads } from './options.ts';
 
 export interface WriteOptions {
   /** Ends the call if it has not begun. */
@@ -35,6 +35,8 @@ export interface OpenOptions extends ReadOptions {
 export interface ReadOptions {
   /** Worker threads, 1 to 64. Default: os.availableParallelism(). */
   threads?: number | undefined;
+  /** As in BuildOptions. Default 0. */
+  threadPriority?: number | undefined;
   /** As in BuildOptions. Default 1,024. */
   maxInFlight?: number | undefined;
   /** Compare all data with its checksums. Default true. */
@@ -46,6 +48,7 @@ const none = undefined;
 
 export const READ: OptionTable<ReadOptions> = {
   threads,
+  threadPriority,
   maxInFlight,
   verifyChecksums: { default: true, check: boolean },
   signal,

@@ -85,6 +85,11 @@ export interface BuildOptions {
   shards?: number | undefined;
   /** Worker threads, 1 to 64. Default: os.availableParallelism(). */
   threads?: number | undefined;
+  /**
+   * How far worker threads give way to other threads where cores are short: 0 not at all, as `nice` has it, to 19 wherever others want to
+   * run. 10 keeps the event loop of a busy server going. Linux only; elsewhere of no effect. Default 0.
+   */
+  threadPriority?: number | undefined;
   /** Recall@k, above 0 and at most 1, for which the search defaults are chosen at the end (see `tune`). Default: not tuned. */
   targetRecall?: number | undefined;
   /** Seed of everything random in the build. Default 42. */
@@ -181,6 +186,10 @@ const DEFAULTS: OptionTable<SearchDefaults> = {
 };
 
 export const threads = { default: none, check: optional(integer(1, MAX_THREADS)) };
+/** Of threads, as the operating system has it. */
+export const LOWEST_PRIORITY = 19;
+
+export const threadPriority = { default: 0, check: integer(0, LOWEST_PRIORITY) };
 export const maxInFlight = { default: 1024, check: integer(32, 65_536) };
 export const signal = { default: none, check: abortSignal };
 
@@ -198,6 +207,7 @@ const BUILD: OptionTable<BuildOptions> = {
   metric: { default: 'dot_product', check: oneOf(...METRICS) },
   shards: { default: none, check: optional(integer(1, MAX_SHARDS)) },
   threads,
+  threadPriority,
   targetRecall: { default: none, check: optional(targetRecall) },
   seed,
   rebalanceAt,

@@ -74,29 +74,31 @@ export class FloatReader {
     const whole = at - first;
     // Whole numbers of more digits are rare.
     if (whole === 0 || (whole > 1 && bytes[first] === ZERO) || (digit >= 0 && digit <= 9)) return this.#slowly(start);
+    // Zeros in front of the point say nothing.
+    const taken = high === 0 ? 0 : whole;
     let low = 0;
-    let digits = whole;
+    let lowDigits = 0;
     let exponent = 0;
     let isCut = false;
     if (bytes[at] === POINT) {
       const fraction = ++at;
       digit = bytes[at]! - ZERO;
-      for (const end = at + FIRST_DIGITS - whole; at < end && digit >= 0 && digit <= 9; digit = bytes[++at]! - ZERO) {
+      for (const end = at + FIRST_DIGITS - taken; at < end && digit >= 0 && digit <= 9; digit = bytes[++at]! - ZERO) {
         high = (high * 10 + digit) | 0;
       }
       const middle = at;
       for (
-        const end = fraction + ALL_DIGITS - whole;
+        const end = fraction + ALL_DIGITS - taken;
         at < end && digit >= 0 && digit <= 9;
         digit = bytes[++at]! - ZERO
       ) {
         low = (low * 10 + digit) | 0;
       }
       if (at === fraction) return Number.NaN;
-      digits = at - middle;
+      lowDigits = at - middle;
       exponent = fraction - at;
       for (; digit >= 0 && digit <= 9; digit = bytes[++at]! - ZERO) isCut = true;
-    } else digits = 0;
+    }
     const mark = bytes[at]!;
     if (mark === SMALL_E || mark === LARGE_E) {
       const sign = bytes[++at];
@@ -109,7 +111,7 @@ export class FloatReader {
       if (at === from) return Number.NaN;
       exponent += sign === MINUS ? -power : power;
     }
-    const mantissa = high * POWERS[digits]! + low;
+    const mantissa = high * POWERS[lowDigits]! + low;
     if (exponent < -22 || exponent > 22 || (isCut && mantissa < ENOUGH)) return this.#slowly(start);
     const value = exponent < 0 ? mantissa / POWERS[-exponent]! : mantissa * POWERS[exponent]!;
     double[0] = value;

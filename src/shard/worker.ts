@@ -1,4 +1,4 @@
-import { constants, setPriority } from 'node:os';
+import { setPriority } from 'node:os';
 import { workerData } from 'node:worker_threads';
 import { type EncodedError, encodeError } from '../protocol/errors.ts';
 import type { PhaseResult, WorkerTask } from '../protocol/messages.ts';
@@ -7,12 +7,13 @@ import { serve } from './serve.ts';
 
 export type WorkerReply = { readonly ok: PhaseResult | null } | { readonly error: EncodedError };
 
+const { priority = 0 } = (workerData ?? {}) as { priority?: number };
 // Linux has priorities for threads; elsewhere this would slow the whole process down.
-if ((workerData as { background?: boolean } | null)?.background === true && process.platform === 'linux') {
+if (priority > 0 && process.platform === 'linux') {
   try {
-    setPriority(constants.priority.PRIORITY_LOW);
+    setPriority(priority);
   } catch {
-    // Not allowed here; then searches share the cores with it.
+    // Not allowed here; then the thread shares the cores with others as they do.
   }
 }
 

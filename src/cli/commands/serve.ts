@@ -13,11 +13,18 @@ const number = { type: 'number', requiresArg: true } as const;
 const LISTENING = 'Listening:';
 const LIMITS = 'Limits:';
 
+/** Of worker threads: whatever they leave undone keeps requests from being answered least. */
+const PRIORITY = 10;
+
 const OPTIONS = {
   model: { ...text, array: true, describe: 'NAME=DIR: a saved recommender, or numbered versions of it; repeatable' },
   'read-only': { type: 'boolean', describe: 'Refuse writes, and follow what another process writes' },
   durability: { ...text, choices: ['always', 'interval', 'none'], describe: 'When a write is safe; always by default' },
   threads: { ...number, describe: 'Worker threads; as many as cores by default' },
+  'thread-priority': {
+    ...{ ...number, default: PRIORITY },
+    describe: 'How far they give way to answering requests, 0 to 19; Linux only',
+  },
   'recall-sampling': { ...number, describe: 'Part of the queries whose recall is measured; 0 by default' },
   'log-level': {
     ...text,
@@ -91,19 +98,23 @@ export async function run(args: Arguments, session: Session): Promise<void> {
 }
 
 /** Opens an index to be written to, or with `readOnly` to be followed. */
-const openIndex = (dir: string, { readOnly, durability = 'always', threads }: Arguments, signal: AbortSignal) =>
+const openIndex = (
+  dir: string,
+  { readOnly, durability = 'always', threads, threadPriority }: Arguments,
+  signal: AbortSignal,
+) =>
   Index.open(dir, {
-    ...{ threads, signal },
+    ...{ threads, threadPriority, signal },
     ...(readOnly === true ? { readOnly } : { durability: durability as 'always' | 'interval' | 'none' }),
   });
 
 function openModels(
   directories: Readonly<Record<string, string>>,
-  { threads }: Arguments,
+  { threads, threadPriority }: Arguments,
   session: Session,
 ): Promise<ModelStore> {
   return ModelStore.open(directories, {
-    threads,
+    ...{ threads, threadPriority },
     onEvent: (event) => {
       const what = 'version' in event ? `${event.model}, version ${event.version}` : event.model;
       const why = 'error' in event && event.error !== undefined ? `: ${tell(event.error).message}` : '';

@@ -8,6 +8,7 @@ import {
   resolveOptions,
   text,
 } from '../../protocol/check.ts';
+import { threadPriority, threads } from '../../protocol/options.ts';
 import type { QueryModel } from '../../recommender/index.ts';
 
 /** Which versions of a model are served: the n highest, or those that are named. */
@@ -37,6 +38,8 @@ export type ModelEvent =
 export interface ModelStoreOptions {
   /** Worker threads of each version, 1 to 64. Default: os.availableParallelism(). */
   threads?: number | undefined;
+  /** How far they give way to others, 0 to 19, as in BuildOptions. Default 0. */
+  threadPriority?: number | undefined;
   /** Compare all data with its checksums when a version is loaded. Default true. */
   verifyChecksums?: boolean | undefined;
   /** Told what happens, after it has happened. */
@@ -63,7 +66,8 @@ const MODEL: OptionTable<ModelOptions> = {
 };
 
 const STORE: OptionTable<ModelStoreOptions> = {
-  threads: { default: undefined, check: optional(integer(1, 64)) },
+  threads,
+  threadPriority,
   verifyChecksums: { default: true, check: boolean },
   onEvent: { default: undefined, check: optional(callback<NonNullable<ModelStoreOptions['onEvent']>>) },
 };

@@ -38,13 +38,13 @@ export class ServedVersion {
     path: string,
     version: number,
     model: ResolvedModel,
-    { threads, verifyChecksums }: Readonly<ModelStoreOptions>,
+    { threads, threadPriority, verifyChecksums }: Readonly<ModelStoreOptions>,
     signal: AbortSignal,
   ): Promise<ServedVersion> {
     const queryModel = await model.queryModel?.(path, version);
     let layer: BruteForce | ScaNN | undefined;
     try {
-      layer = await load(path, { threads, verifyChecksums, queryModel, signal });
+      layer = await load(path, { threads, threadPriority, verifyChecksums, queryModel, signal });
       const identifier = await warmUp(layer, threads ?? availableParallelism(), signal);
       return new ServedVersion(layer, signatureOf(layer, identifier), queryModel);
     } catch (error) {
