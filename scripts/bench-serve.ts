@@ -36,7 +36,7 @@ const K = 10;
 /** Fewer leaves for the same recall, for a longer build. */
 const TREE = { spherical: true, soarLambda: 1.2 };
 /** Both servers collect young garbage seldom, as docs/serving.md recommends: what is under way would be copied each time. */
-const NODE_OPTIONS = ['--max-semi-space-size=64'];
+const NODE_OPTIONS = ['--max-semi-space-size=64', '--min-semi-space-size=64'];
 /** Batches under way at once: enough that one is parsed while another is searched. */
 const BATCHES_AT_ONCE = 4;
 const OVERLOAD = 3;
