@@ -147,7 +147,8 @@ class Connection {
     }
     this.#received = undefined;
     this.#pending = undefined;
-    if (/\r\nconnection: *close/i.test(text)) this.#socket.destroy();
+    // More than one answer to one request: whose the next would be, nobody knows.
+    if (data.length > end || /\r\nconnection: *close/i.test(text)) this.#socket.destroy();
     else this.#events.free();
     pending.resolve({ status: Number(text.slice(9, 12)), body: data.subarray(start, end) });
   }
