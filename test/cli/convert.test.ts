@@ -100,6 +100,13 @@ it('writes attributes that begin late beside all vectors', async () => {
   expect([lines[0], lines[499], lines[500]]).toEqual(['null', 'null', '{"x":1}']);
 });
 
+it('leaves no ids and attributes of a file that it replaces', async () => {
+  writeFileSync(at('named.jsonl'), '{"id":"a","vector":[1],"attributes":{"x":1}}\n');
+  await convert(at('named.jsonl'), at('renewed.npy'));
+  await convert(at('start.fbin'), at('renewed.npy'), '--force');
+  expect(readdirSync(folder).filter((name) => name.startsWith('renewed'))).toEqual(['renewed.npy']);
+});
+
 describe('refuses', () => {
   it('what exists, unless it may replace it', async () => {
     writeFileSync(at('there.npy'), 'precious');

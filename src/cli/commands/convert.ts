@@ -1,4 +1,4 @@
-import { access, stat } from 'node:fs/promises';
+import { access, rm, stat } from 'node:fs/promises';
 import type { Argv } from 'yargs';
 import { ScanneryError } from '../../index.ts';
 import type { ArgumentsOf } from '../commands.ts';
@@ -33,7 +33,7 @@ type Arguments = ArgumentsOf<typeof options>;
 export async function run(args: Arguments, session: Session): Promise<void> {
   const { input, output } = args;
   writerOf(output);
-  const files = isWhole(output) ? [output] : [output, sidePath(output, 'ids'), sidePath(output, 'attributes')];
+  const files = isWhole(output) ? [output] : [output, ...sidePaths(output)];
   if (!args.force) {
     for (const path of files) if (await exists(path)) throw new UsageError(`${path} exists; --force replaces it`);
   }
@@ -72,7 +72,7 @@ async function write(file: RowsFile, output: string, { signal, progress }: Sessi
       dimensions ??= vectors[0]!.length;
       const shape = { dimensions, hasIds: chunk.ids !== undefined, attributes: names };
       await create(output, () => writerOf(output)(output, shape));
-      const [ids, attributes] = [sidePath(output, 'ids'), sidePath(output, 'attributes')];
+      const [ids, attributes] = sidePaths(output);
       if (!isWhole(output) && shape.hasIds) await create(ids, () => lines(ids, '', ({ id }) => toJson(id)));
       const hasAttributes = chunk.attributes?.some((one) => one !== undefined && one !== null);
       if (!isWhole(output) && hasAttributes && !writers.has(attributes)) {
@@ -90,6 +90,10 @@ async function write(file: RowsFile, output: string, { signal, progress }: Sessi
     if (rows === 0)
       throw new ScanneryError('SCANNERY_INVALID_DATA', `${file.path} has no vectors`, { path: file.path });
     throwIfAborted(signal);
+    // What is left of a file that is replaced would be taken for ids and attributes of this one.
+    for (const path of isWhole(output) ? [] : sidePaths(output)) {
+      if (!writers.has(path)) await rm(path, { force: true });
+    }
     // The vectors appear last: where they are, the rest is.
     for (const writer of [...writers.values()].reverse()) await writer.commit();
     return { rows, paths: [...writers.keys()] };
@@ -98,6 +102,12 @@ async function write(file: RowsFile, output: string, { signal, progress }: Sessi
     throw error;
   }
 }
+
+/** The files of ids and attributes beside one of vectors. */
+const sidePaths = (output: string): [ids: string, attributes: string] => [
+  sidePath(output, 'ids'),
+  sidePath(output, 'attributes'),
+];
 
 const NOTHING: WrittenRow = { vector: [], id: undefined, attributes: undefined };
 
