@@ -8,7 +8,6 @@ import {
   resolveOptions,
   text,
 } from '../../protocol/check.ts';
-import { threadPriority, threads } from '../../protocol/options.ts';
 import type { QueryModel } from '../../recommender/index.ts';
 
 /** Which versions of a model are served: the n highest, or those that are named. */
@@ -66,8 +65,8 @@ const MODEL: OptionTable<ModelOptions> = {
 };
 
 const STORE: OptionTable<ModelStoreOptions> = {
-  threads,
-  threadPriority,
+  threads: { default: undefined, check: optional(integer(1, 64)) },
+  threadPriority: { default: 0, check: integer(0, 19) },
   verifyChecksums: { default: true, check: boolean },
   onEvent: { default: undefined, check: optional(callback<NonNullable<ModelStoreOptions['onEvent']>>) },
 };
