@@ -12,6 +12,7 @@ describe('defaults', () => {
     expect(resolveBuildOptions({})).toEqual({
       ...{ dimensions: undefined, metric: 'dot_product', shards: undefined, threads: undefined, seed: 42 },
       rebalanceAt: 0.5,
+      threadPriority: 0,
       ...{ maxInFlight: 1024, onProgress: undefined, signal: undefined, tree: undefined, hashing: undefined },
       reordering: { vectors: 'float32' },
       defaults: { k: 10, numLeavesToSearch: undefined, numReorderingCandidates: undefined },
