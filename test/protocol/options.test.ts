@@ -30,7 +30,7 @@ describe('defaults', () => {
       ...{ exact: false, signal: undefined },
     });
     expect(resolveOpenOptions({})).toEqual({
-      ...{ threads: undefined, maxInFlight: 1024, verifyChecksums: true, signal: undefined },
+      ...{ threads: undefined, threadPriority: 0, maxInFlight: 1024, verifyChecksums: true, signal: undefined },
       ...{ durability: undefined, checkpointBytes: undefined, readOnly: false, rebalanceAt: 0.5 },
     });
   });
