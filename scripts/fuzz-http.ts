@@ -71,7 +71,8 @@ try {
         '--no-shrink',
       ],
       ...['--max-examples', values.examples, '--seed', values.seed, '--workers', values.workers],
-      ...['--header', `Authorization: Bearer ${TOKEN}`, '--request-timeout', '10'],
+      // Tuning for hundreds of results takes a while on a slow machine.
+      ...['--header', `Authorization: Bearer ${TOKEN}`, '--request-timeout', '60'],
     ],
     // It leaves notes on failures where it runs.
     { cwd: folder, stdio: ['ignore', 'inherit', 'inherit'] },
