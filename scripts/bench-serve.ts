@@ -137,9 +137,8 @@ async function compare(served: Server, setting: Setting, found: number): Promise
   const options = targetOptions(setting);
   const single = await openUrlTarget(options, urlOptions(served.url));
   const packed = await openUrlTarget(options, urlOptions(served.url, { encoding: 'msgpack', batch }));
-  const bodyOf = (i: number): Buffer => single.bodies[i % single.bodies.length]!;
   const client = new HttpClient(urlOptions(served.url));
-  const answer = await client.send(client.request('POST', '/v1/search', bodyOf(0), 'application/json'));
+  const answer = await client.send(client.request('POST', '/v1/search', single.bodies[0]!, 'application/json'));
   client.close();
   const bare = await start([bareProgram, answer.body.toString('utf8')]);
   const constant = new HttpClient(urlOptions(bare.url));

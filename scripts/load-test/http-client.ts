@@ -18,8 +18,8 @@ interface Pending {
 
 /**
  * Sends requests over a number of connections that are kept alive, one at a time on each; further ones wait. It shares the machine with what it
- * measures, and takes a third of what undici does: requests are written once, before the measurement, and of the answers it reads
- * the status and the length. Answers without a length are refused.
+ * measures, so it does little: requests are written once, before the measurement, and of the answers it reads the status and the
+ * length. Answers without a length are refused.
  */
 export class HttpClient {
   readonly #url: URL;

@@ -77,7 +77,7 @@ class Group {
   readonly #controller: AbortController;
   #ended = 0;
 
-  /** Controllers that ended nothing are used again: to make one takes as long as answering a query. */
+  /** Controllers that ended nothing are used again, as they take long to make. */
   constructor(setting: Setting, controllers: AbortController[]) {
     this.#setting = setting;
     this.#controllers = controllers;

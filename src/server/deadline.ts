@@ -4,7 +4,7 @@ import { HttpError } from './errors.ts';
 
 const HEADER = 'x-request-timeout';
 
-/** Milliseconds between looks at whether time is up or a client has gone. A timer and a listener per request take longer than all else. */
+/** Milliseconds between looks at whether time is up or a client has gone. A timer and a listener per request take longer. */
 const PERIOD = 5;
 
 /** Ends work when its time is up, when nobody waits for the answer any more, or when the server must not wait any longer. */

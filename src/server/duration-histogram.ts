@@ -8,8 +8,8 @@ interface Series {
 }
 
 /**
- * A histogram of Prometheus whose series are made once: noting a value in one costs a twentieth of what `Histogram` of prom-client takes,
- * which writes the labels out each time.
+ * A histogram of Prometheus whose series are made once, so that noting a value only counts it; `Histogram` of prom-client writes the
+ * labels out each time.
  */
 export class DurationHistogram {
   readonly #bounds: readonly number[];

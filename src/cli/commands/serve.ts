@@ -13,7 +13,7 @@ const number = { type: 'number', requiresArg: true } as const;
 const LISTENING = 'Listening:';
 const LIMITS = 'Limits:';
 
-/** Of worker threads: whatever they leave undone keeps requests from being answered least. */
+/** Of worker threads: with less of it they still kept the event loop from running, on two cores that were fully used. */
 const PRIORITY = 10;
 
 const OPTIONS = {
