@@ -9,7 +9,6 @@ import {
   MODEL_CENTROIDS,
   MODEL_CODEBOOKS,
   MODEL_DIMENSIONS_PER_BLOCK,
-  MODEL_ENTRY_MAX,
   MODEL_HEADER_BYTES,
   MODEL_MEAN,
   MODEL_METRIC,
@@ -47,14 +46,6 @@ export function kernelMetric(metric: Metric): number {
 /** Subspaces as the scan takes them: an even number. */
 export function paddedSubspaces(blocks: number): number {
   return Math.ceil(blocks / 2) * 2;
-}
-
-/**
- * Largest LUT entry: 63, so that four lookups fit 8 bits, or what keeps the sum over all subspaces within 15 bits when there
- * are more than 520 of them.
- */
-export function largestEntry(subspaces: number): number {
-  return Math.min(63, Math.floor(32767 / Math.max(1, subspaces)));
 }
 
 /** Fewer leaves are scored as fast without codes. */
@@ -100,7 +91,6 @@ export function placeModel(memory: WebAssembly.Memory, model: Model, forQueries 
     [MODEL_ROUTES, routes.length === 0 ? 0 : route],
   ];
   for (const [field, value] of header) u32[(at + field) >>> 2] = value;
-  f32[(at + MODEL_ENTRY_MAX) >>> 2] = largestEntry(subspaces);
   return at;
 }
 

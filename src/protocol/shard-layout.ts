@@ -65,6 +65,8 @@ export const SEGMENT_COUNT = 4; // lanes in use, published after the lanes are w
 export const SEGMENT_BLOCKS = 8; // capacity in blocks
 export const SEGMENT_HEADER_BYTES = 16;
 export const BLOCK_LANES = 32;
+/** Subspaces whose LUT entries add up in 8 bits. */
+export const LUT_GROUP = 8;
 
 /** Query tables, built once per query and copied to each shard that scans: header, query f32 [stride], LUT u8 [subspaces x 16]. */
 export const TABLES_INVERSE_SCALE = 0; // f32: one LUT unit as a score
@@ -114,8 +116,7 @@ export const MODEL_CODEBOOKS = 20; // pointer: f32 [subspaces][dimensionsPerBloc
 export const MODEL_BLOCKS = 24; // subspaces that carry dimensions
 export const MODEL_SUBSPACES = 28; // the same, padded to a multiple of 2; 0 without hashing
 export const MODEL_DIMENSIONS_PER_BLOCK = 32;
-export const MODEL_ENTRY_MAX = 36; // largest LUT entry
-export const MODEL_METRIC = 40;
+export const MODEL_METRIC = 40; // 36: of no use any more, 63 in saved models
 export const MODEL_BIAS_MINIMUM = 44; // f32: bias that code 0 stands for
 export const MODEL_BIAS_RANGE = 48; // f32: bias that code 32767 adds to it
 export const MODEL_ROUTES = 52; // pointer: groups of ROUTE_LANES quantized centroids; 0 if there are none

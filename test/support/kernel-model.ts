@@ -14,7 +14,6 @@ export interface ModelSpec {
   mean: Float32Array;
   /** [blocks][dimensionsPerBlock][16] */
   codebooks: Float32Array;
-  entryMax: number;
   biasMinimum: number;
   biasRange: number;
   /** Whether leaves are chosen by quantized centroids first. */
@@ -51,7 +50,6 @@ export function randomModel(
     centroidBias,
     mean: l2 ? fill(1, dimensions, stride) : new Float32Array(stride),
     codebooks,
-    entryMax: 63,
     biasMinimum: l2 ? -3.25 : 0,
     biasRange: l2 ? 17.5 : 0,
   };
@@ -82,7 +80,6 @@ export function layModel(arena: Arena, spec: ModelSpec): number {
   ];
   const model = arena.alloc(L.MODEL_HEADER_BYTES);
   for (const [offset, value] of words) arena.u32(model + offset, 1)[0] = value;
-  arena.f32(model + L.MODEL_ENTRY_MAX, 1)[0] = spec.entryMax;
   arena.f32(model + L.MODEL_BIAS_MINIMUM, 1)[0] = spec.biasMinimum;
   arena.f32(model + L.MODEL_BIAS_RANGE, 1)[0] = spec.biasRange;
   return model;

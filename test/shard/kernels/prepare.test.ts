@@ -40,6 +40,16 @@ function prepare(model: ModelSpec, query: Float32Array, wanted: number): Prepare
   });
 }
 
+/** The largest sums that lanes can reach in each group of subspaces. */
+function groupSums(lut: readonly number[]): number[] {
+  const sums: number[] = [];
+  for (let m = 0; m * 16 < lut.length; m++) {
+    const group = Math.floor(m / L.LUT_GROUP);
+    sums[group] = (sums[group] ?? 0) + Math.max(...lut.slice(m * 16, m * 16 + 16));
+  }
+  return sums;
+}
+
 const METRICS = [
   { name: 'dot', metric: L.METRIC_DOT },
   { name: 'l2', metric: L.METRIC_L2 },
@@ -68,28 +78,49 @@ describe.each(METRICS)('prepareQuery by $name', ({ metric }) => {
 
   it.each(DIMENSIONS)('builds a LUT that gives dot products with the codes at %i dimensions', (dimensions) => {
     for (const dimensionsPerBlock of [1, 2, 3, 4, 16]) {
-      for (const entryMax of [63, 15]) {
-        const random = new Random(dimensions);
-        const model = { ...randomModel(random, { numLeaves: 5, dimensions, dimensionsPerBlock, metric }), entryMax };
-        const query = random.normals(1, dimensions, model.stride);
-        const { lut, inverse, scale, offset, biasMultiplier } = prepare(model, query, 3);
-        expect(inverse).toBe(Math.fround(1 / scale));
-        expect(Math.max(...lut)).toBeLessThanOrEqual(entryMax);
-        if (metric === L.METRIC_DOT) expect(Math.max(...lut)).toBe(entryMax);
-        expect(lut.slice(model.blocks * 16).every((entry) => entry === 0)).toBe(true);
-        expect(biasMultiplier).toBe(Math.floor(Math.fround(Math.fround(model.biasRange * scale) + 0.5)));
-        for (let trial = 0; trial < 20; trial++) {
-          let exact = -model.biasMinimum;
-          let units = 0;
-          for (let m = 0; m < model.blocks; m++) {
-            const code = random.int(0, 15);
-            units += lut[m * 16 + code]!;
-            for (let j = m * dimensionsPerBlock; j < Math.min(dimensions, (m + 1) * dimensionsPerBlock); j++) {
-              exact += (query[j]! - model.mean[j]!) * model.codebooks[j * 16 + code]!;
-            }
+      const random = new Random(dimensions);
+      const model = randomModel(random, { numLeaves: 5, dimensions, dimensionsPerBlock, metric });
+      const query = random.normals(1, dimensions, model.stride);
+      const { lut, inverse, scale, offset, biasMultiplier } = prepare(model, query, 3);
+      expect(inverse).toBe(Math.fround(1 / scale));
+      const largest = Math.max(...groupSums(lut));
+      expect(largest).toBeLessThanOrEqual(255);
+      // As fine as fits: rounding may take up to LUT_GROUP / 2 either way from what the scale aims at.
+      if (metric === L.METRIC_DOT) expect(largest).toBeGreaterThanOrEqual(255 - L.LUT_GROUP - 1);
+      expect(lut.slice(model.blocks * 16).every((entry) => entry === 0)).toBe(true);
+      expect(biasMultiplier).toBe(Math.floor(Math.fround(Math.fround(model.biasRange * scale) + 0.5)));
+      for (let trial = 0; trial < 20; trial++) {
+        let exact = -model.biasMinimum;
+        let units = 0;
+        for (let m = 0; m < model.blocks; m++) {
+          const code = random.int(0, 15);
+          units += lut[m * 16 + code]!;
+          for (let j = m * dimensionsPerBlock; j < Math.min(dimensions, (m + 1) * dimensionsPerBlock); j++) {
+            exact += (query[j]! - model.mean[j]!) * model.codebooks[j * 16 + code]!;
           }
-          expect(Math.abs(offset + units * inverse - exact)).toBeLessThanOrEqual(model.blocks * inverse * 0.5 + 1e-3);
         }
+        expect(Math.abs(offset + units * inverse - exact)).toBeLessThanOrEqual(model.blocks * inverse * 0.5 + 1e-3);
+      }
+    }
+  });
+
+  it('lets no group of entries exceed 8 bits, nor all of them 15, whatever the query', () => {
+    for (const [dimensions, dimensionsPerBlock] of [
+      [16, 1],
+      [17, 2],
+      [100, 2],
+      [3000, 1],
+      [4096, 1],
+    ] as const) {
+      for (let seed = 0; seed < 5; seed++) {
+        const random = new Random(seed);
+        const model = randomModel(random, { numLeaves: 2, dimensions, dimensionsPerBlock, metric });
+        // One subspace far above the others, or several in a row, or all alike.
+        const query = random.normals(1, dimensions, model.stride).map((x, j) => (j % (1 + 7 * seed) < 5 ? 50 * x : x));
+        const sums = groupSums(prepare(model, query, 1).lut);
+        expect(Math.max(...sums)).toBeLessThanOrEqual(255);
+        expect(Math.max(...sums)).toBeGreaterThan(0);
+        expect(sums.reduce((sum, group) => sum + group, 0)).toBeLessThanOrEqual(32767);
       }
     }
   });

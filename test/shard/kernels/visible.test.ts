@@ -8,7 +8,7 @@ const random = new Random(21);
 const [COUNT, STRIDE, SUBSPACES, SHIFT] = [300, 8, 4, 5];
 const rows = random.integers(COUNT, STRIDE, STRIDE, 3);
 const query = random.integers(1, STRIDE);
-const lut = Uint8Array.from({ length: SUBSPACES * 16 }, () => random.int(0, 63));
+const lut = Uint8Array.from({ length: SUBSPACES * 16 }, () => random.int(0, 31));
 const locals = random.shuffle(Array.from({ length: COUNT }, (_, i) => i));
 const leaves: LeafSpec = {
   members: [locals.slice(0, 200), locals.slice(200)],

@@ -1,6 +1,6 @@
 import {
-  METRIC_L2, MODEL_BIAS_MINIMUM, MODEL_BIAS_RANGE, MODEL_BLOCKS, MODEL_CODEBOOKS, MODEL_DIMENSIONS_PER_BLOCK,
-  MODEL_ENTRY_MAX, MODEL_MEAN, MODEL_METRIC, MODEL_STRIDE, MODEL_SUBSPACES, TABLES_BIAS_MULTIPLIER, TABLES_HEADER_BYTES,
+  LUT_GROUP, METRIC_L2, MODEL_BIAS_MINIMUM, MODEL_BIAS_RANGE, MODEL_BLOCKS, MODEL_CODEBOOKS, MODEL_DIMENSIONS_PER_BLOCK,
+  MODEL_MEAN, MODEL_METRIC, MODEL_STRIDE, MODEL_SUBSPACES, TABLES_BIAS_MULTIPLIER, TABLES_HEADER_BYTES,
   TABLES_INVERSE_SCALE, TABLES_OFFSET, TABLES_QUERY_NORM, TABLES_SCALE,
 } from "../../../protocol/shard-layout";
 import { chooseLeaves } from "./route";
@@ -37,13 +37,17 @@ export function prepareQuery(model: usize, tables: usize, leaves: usize, numLeav
   chooseLeaves(model, routed, leaves, numLeavesToSearch, scratch);
 }
 
-// Every subspace's entries are shifted to start at 0 and share one scale, so that scores compare across leaves:
+// What rounding may add to the entries of a group, and a bit more for that of the products themselves.
+const ROUNDING: f32 = <f32>(LUT_GROUP / 2 + 1);
+
+// Every subspace's entries are shifted to start at 0 and share one scale, so that scores compare across leaves, the finest at which
+// no group's entries add up to more than fits:
 // score = base + offset + units x inverseScale.
 function buildLut(model: usize, tables: usize, query: usize, lut: usize, scratch: usize): void {
   const blocks = load<i32>(model, MODEL_BLOCKS), subspaces = load<i32>(model, MODEL_SUBSPACES);
   const dims = load<i32>(model, MODEL_DIMENSIONS_PER_BLOCK);
   let codebook = <usize>load<u32>(model, MODEL_CODEBOOKS);
-  let widest: f32 = 0, offset: f32 = 0;
+  let widest: f32 = 0, span: f32 = 0, offset: f32 = 0;
   for (let m = 0; m < blocks; m++) {
     let s0 = f32x4.splat(0), s1 = f32x4.splat(0), s2 = f32x4.splat(0), s3 = f32x4.splat(0);
     for (let j = 0; j < dims; j++) {
@@ -57,7 +61,9 @@ function buildLut(model: usize, tables: usize, query: usize, lut: usize, scratch
     }
     const least = min4(f32x4.min(f32x4.min(s0, s1), f32x4.min(s2, s3)));
     const most = max4(f32x4.max(f32x4.max(s0, s1), f32x4.max(s2, s3)));
-    widest = max(widest, most - least);
+    if (m % LUT_GROUP == 0) span = 0;
+    span += most - least;
+    widest = max(widest, span);
     offset += least;
     const shift = f32x4.splat(least), at = scratch + (<usize>m << 6);
     v128.store(at, f32x4.sub(s0, shift));
@@ -65,14 +71,16 @@ function buildLut(model: usize, tables: usize, query: usize, lut: usize, scratch
     v128.store(at, f32x4.sub(s2, shift), 32);
     v128.store(at, f32x4.sub(s3, shift), 48);
   }
-  const entryMax = load<f32>(model, MODEL_ENTRY_MAX), range = load<f32>(model, MODEL_BIAS_RANGE);
+  // What 8 bits hold, or less where the sum of all groups has to fit 15.
+  const groups = (subspaces + LUT_GROUP - 1) / LUT_GROUP, groupMax = <f32>min(255, 32767 / max(1, groups));
+  const range = load<f32>(model, MODEL_BIAS_RANGE);
   let scale: f32 = 1;
-  if (widest > <f32>1e-30) scale = entryMax / widest;
+  if (widest > <f32>1e-30) scale = (groupMax - ROUNDING) / widest;
   if (range > 0) {
     const limit = <f32>32000 / range;
     scale = widest > <f32>1e-30 ? min(scale, limit) : limit;
   }
-  const by = f32x4.splat(scale), half = f32x4.splat(0.5), top = f32x4.splat(entryMax);
+  const by = f32x4.splat(scale), half = f32x4.splat(0.5), top = f32x4.splat(groupMax);
   for (let m = 0; m < blocks; m++) {
     const at = scratch + (<usize>m << 6);
     const e0 = entry(v128.load(at), by, half, top), e1 = entry(v128.load(at, 16), by, half, top);

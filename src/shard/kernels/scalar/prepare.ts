@@ -1,11 +1,11 @@
 import {
+  LUT_GROUP,
   METRIC_L2,
   MODEL_BIAS_MINIMUM,
   MODEL_BIAS_RANGE,
   MODEL_BLOCKS,
   MODEL_CODEBOOKS,
   MODEL_DIMENSIONS_PER_BLOCK,
-  MODEL_ENTRY_MAX,
   MODEL_MEAN,
   MODEL_METRIC,
   MODEL_STRIDE,
@@ -55,7 +55,11 @@ export function prepareQuery(
   chooseLeaves(views, model, routed, leaves, numLeavesToSearch, free);
 }
 
-// Every subspace's entries are shifted to start at 0 and share one scale, so that scores compare across leaves:
+// What rounding may add to the entries of a group, and a bit more for that of the products themselves.
+const ROUNDING = LUT_GROUP / 2 + 1;
+
+// Every subspace's entries are shifted to start at 0 and share one scale, so that scores compare across leaves, the finest at which
+// no group's entries add up to more than fits:
 // score = base + offset + units x inverseScale.
 function buildLut(views: Views, model: number, tables: number, query: number, lut: number, table: number): void {
   const { f32, i32, u8, u32 } = views;
@@ -64,6 +68,7 @@ function buildLut(views: Views, model: number, tables: number, query: number, lu
   const dims = u32[(model + MODEL_DIMENSIONS_PER_BLOCK) >>> 2]!;
   const codebooks = u32[(model + MODEL_CODEBOOKS) >>> 2]! >>> 2;
   let widest = 0;
+  let span = 0;
   let offset = 0;
   f32.fill(0, table, table + blocks * 16);
   for (let m = 0; m < blocks; m++) {
@@ -78,22 +83,25 @@ function buildLut(views: Views, model: number, tables: number, query: number, lu
       least = Math.min(least, f32[at + k]!);
       most = Math.max(most, f32[at + k]!);
     }
-    widest = Math.max(widest, fround(most - least));
+    if (m % LUT_GROUP === 0) span = 0;
+    span = fround(span + fround(most - least));
+    widest = Math.max(widest, span);
     offset = fround(offset + least);
     for (let k = 0; k < 16; k++) f32[at + k] = f32[at + k]! - least;
   }
 
-  const entryMax = f32[(model + MODEL_ENTRY_MAX) >>> 2]!;
+  // What 8 bits hold, or less where the sum of all groups has to fit 15.
+  const groupMax = Math.min(255, Math.floor(32767 / Math.max(1, Math.ceil(subspaces / LUT_GROUP))));
   const range = f32[(model + MODEL_BIAS_RANGE) >>> 2]!;
   const spread = widest > NARROWEST;
-  let scale = spread ? fround(entryMax / widest) : 1;
+  let scale = spread ? fround((groupMax - ROUNDING) / widest) : 1;
   if (range > 0) {
     const limit = fround(32000 / range);
     scale = spread ? Math.min(scale, limit) : limit;
   }
   const to = lut >>> 0;
   for (let k = 0; k < blocks * 16; k++) {
-    const units = Math.min(Math.floor(fround(fround(f32[table + k]! * scale) + 0.5)), entryMax);
+    const units = Math.min(Math.floor(fround(fround(f32[table + k]! * scale) + 0.5)), groupMax);
     u8[to + k] = Math.min(255, units); // truncates
   }
   u8.fill(0, to + blocks * 16, to + subspaces * 16);

@@ -45,7 +45,7 @@ function integerThreshold(high: number, low: number, base: number, scale: number
   const margin = fround(fround(Math.abs(least) + Math.abs(base)) * MARGIN);
   const units = fround(fround(fround(least - base) - margin) * scale);
   if (!(units > -32700)) return -32768;
-  return units > 32700 ? 32698 : Math.floor(units) - 2;
+  return units > 32700 ? 32700 : Math.ceil(units);
 }
 
 /** Adds up the LUT entries of a block's 32 lanes. */
