@@ -23,6 +23,7 @@ import { boundOf, deathsOf, epochOf, filterOf, isLet, isVisible } from "./visibl
 }
 
 const GROUP = 16; // rows that are touched before they are scored: their cache misses overlap
+const AHEAD = 64; // rows of which one word is read before that: as many pages are found side by side, which takes longest
 
 /** Reads one word of each cache line of a row; the loads wait for memory side by side, where scoring would wait row by row. */
 // @ts-ignore: decorator
@@ -147,12 +148,20 @@ export function rescore(shard: usize, query: usize, keys: usize, count: i32, sta
   const rowsBytes = (<usize>4 << shift) + scalesBytes(codec, shift);
   let touched: u32 = 0;
   for (let i = 0; i < count; i++) {
+    if (i % AHEAD == 0) {
+      const stop = min(count, i + AHEAD);
+      for (let j = i; j < stop; j++) {
+        const local = idOf(load<u64>(keys + (<usize>j << 3)));
+        const chunk = <usize>load<u32>(chunks + (<usize>(local >> shift) << 2)), slot = <usize>(local & ((1 << shift) - 1));
+        touched += load<u32>(chunk + (slot << 2)) + load<u32>(chunk + rowsBytes + slot * rowBytes);
+      }
+    }
     if (i % GROUP == 0) {
       const stop = min(count, i + GROUP);
       for (let j = i; j < stop; j++) {
         const local = idOf(load<u64>(keys + (<usize>j << 3)));
         const chunk = <usize>load<u32>(chunks + (<usize>(local >> shift) << 2)), slot = <usize>(local & ((1 << shift) - 1));
-        touched += load<u32>(chunk + (slot << 2)) + touch(chunk + rowsBytes + slot * rowBytes, rowBytes);
+        touched += touch(chunk + rowsBytes + slot * rowBytes, rowBytes);
       }
     }
     const local = idOf(load<u64>(keys + (<usize>i << 3)));
