@@ -185,50 +185,44 @@ export class ShardScanner {
 
   /** Lists the visits of one query to leaves of a unit, or of all, best leaf first; returns their number. */
   #visitsOf(slot: number, memory: number, unit: number): number {
+    const { i32, u32 } = this.#control;
     const shard = this.#shards[memory]!;
     shard.use(0);
-    const numLeaves = this.#control.i32[slot + SLOT_LEAVES_TO_SEARCH]!;
-    if (unit === NONE) return this.#list(slot, shard, numLeaves, 0);
-    const from = memory * this.#numLeaves;
-    const owners = this.#plan.leafUnits!.subarray(from, from + this.#numLeaves);
-    return this.#list(slot, shard, numLeaves, 0, (leaf) => owners[leaf] === unit);
-  }
-
-  /** Adds visits of the query's best leaves to the `count` listed so far; returns how many there are then. */
-  #list(slot: number, shard: ShardScratch, best: number, count: number, wanted?: (leaf: number) => boolean): number {
-    const { u32 } = this.#control;
     const entries = u32[slot + SLOT_LEAVES]! >>> 2;
-    for (let i = 0; i < best; i++) {
-      const entry = entries + i * (LEAF_ENTRY_BYTES >>> 2);
+    const owners = this.#plan.leafUnits;
+    let count = 0;
+    for (let rank = 0; rank < i32[slot + SLOT_LEAVES_TO_SEARCH]!; rank++) {
+      const entry = entries + rank * (LEAF_ENTRY_BYTES >>> 2);
       const leaf = u32[entry]!;
-      if (hasLanes(shard, leaf) && (wanted === undefined || wanted(leaf)))
-        putVisit(shard, count++, leaf, u32[entry + 1]!);
+      if (unit !== NONE && owners![memory * this.#numLeaves + leaf] !== unit) continue;
+      if (hasLanes(shard, leaf)) putVisit(shard, count++, leaf, u32[entry + 1]!);
     }
     return count;
   }
 
-  /** Lists the visits of a group: each query's best leaves, then leaf by leaf. Returns their number. */
+  /** Lists the visits of a group, leaf by leaf: of each query's best leaves first, then of the others. Returns their number. */
   #visitsByLeaf(slots: readonly number[], shard: ShardScratch): number {
-    const { i32, u32 } = this.#control;
-    const numLeaves = i32[slots[0]! + SLOT_LEAVES_TO_SEARCH]!;
+    const numLeaves = this.#control.i32[slots[0]! + SLOT_LEAVES_TO_SEARCH]!;
     const seeds = Math.min(SEEDING_LEAVES, numLeaves);
-    const entryOf = (i: number, rank: number): number =>
-      (u32[slots[i]! + SLOT_LEAVES]! >>> 2) + rank * (LEAF_ENTRY_BYTES >>> 2);
-    let count = 0;
-    for (let i = 0; i < slots.length; i++) {
-      shard.use(i);
-      count = this.#list(slots[i]!, shard, seeds, count);
-    }
     if (this.#before.length < slots.length * numLeaves) {
       this.#before = new Int32Array(slots.length * numLeaves);
       this.#leaves = new Int32Array(slots.length * numLeaves);
     }
+    return this.#listByLeaf(slots, shard, seeds, numLeaves, this.#listByLeaf(slots, shard, 0, seeds, 0));
+  }
+
+  /** Adds visits of each query's leaves of ranks [from, to) to the `count` listed so far; returns how many there are then. */
+  #listByLeaf(slots: readonly number[], shard: ShardScratch, from: number, to: number, count: number): number {
+    const { u32 } = this.#control;
+    const ranks = to - from;
+    const entryOf = (i: number, rank: number): number =>
+      (u32[slots[i]! + SLOT_LEAVES]! >>> 2) + rank * (LEAF_ENTRY_BYTES >>> 2);
     let distinct = 0;
     for (let i = 0; i < slots.length; i++) {
-      for (let rank = seeds; rank < numLeaves; rank++) {
+      for (let rank = from; rank < to; rank++) {
         const leaf = u32[entryOf(i, rank)]!;
         if (!hasLanes(shard, leaf)) continue;
-        const visit = i * numLeaves + rank;
+        const visit = i * ranks + rank - from;
         if (this.#lastVisit[leaf] === NONE) this.#leaves[distinct++] = leaf;
         this.#before[visit] = this.#lastVisit[leaf]!;
         this.#lastVisit[leaf] = visit;
@@ -237,9 +231,9 @@ export class ShardScanner {
     for (let l = 0; l < distinct; l++) {
       const leaf = this.#leaves[l]!;
       for (let visit = this.#lastVisit[leaf]!; visit !== NONE; visit = this.#before[visit]!) {
-        const i = Math.floor(visit / numLeaves);
+        const i = Math.floor(visit / ranks);
         shard.use(i);
-        putVisit(shard, count++, leaf, u32[entryOf(i, visit - i * numLeaves) + 1]!);
+        putVisit(shard, count++, leaf, u32[entryOf(i, from + visit - i * ranks) + 1]!);
       }
       this.#lastVisit[leaf] = NONE;
     }
