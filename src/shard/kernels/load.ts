@@ -17,7 +17,7 @@ const RELAXED_PROBE = new Uint8Array([
   253, 128, 2, 11,
 ]);
 
-/** Whether this Node runs WebAssembly relaxed SIMD (Node 22 and later do without a flag). */
+/** Whether this Node runs WebAssembly relaxed SIMD: 22 and later do, 20 with `--experimental-wasm-relaxed-simd`. */
 export function supportsRelaxedSimd(): boolean {
   return WebAssembly.validate(RELAXED_PROBE);
 }

@@ -125,6 +125,15 @@ describe.each(METRICS)('prepareQuery by $name', ({ metric }) => {
     }
   });
 
+  it('has a finite scale where the ranges of a group add up to more than a float holds', () => {
+    const model = randomModel(new Random(5), { numLeaves: 2, dimensions: 16, dimensionsPerBlock: 2, metric });
+    const query = model.mean.map((x, j) => x + (j < 16 ? 3e37 : 0));
+    const { lut, scale, inverse } = prepare(model, query, 1);
+    expect(scale).toBeGreaterThan(0);
+    expect(inverse).toBeLessThan(Number.POSITIVE_INFINITY);
+    expect(Math.max(...groupSums(lut))).toBeGreaterThan(200);
+  });
+
   it('has a LUT of zeros for a query without effect', () => {
     for (const biasRange of [0, 40]) {
       const model = randomModel(new Random(1), { numLeaves: 3, dimensions: 6, dimensionsPerBlock: 2, metric });

@@ -39,6 +39,8 @@ export function prepareQuery(model: usize, tables: usize, leaves: usize, numLeav
 
 // What rounding may add to the entries of a group, and a bit more for that of the products themselves.
 const ROUNDING: f32 = <f32>(LUT_GROUP / 2 + 1);
+// Ranges are added up as shares of a group, lest the sum overflow where none of them does.
+const SHARE: f32 = <f32>1 / <f32>LUT_GROUP;
 
 // Every subspace's entries are shifted to start at 0 and share one scale, so that scores compare across leaves, the finest at which
 // no group's entries add up to more than fits:
@@ -62,7 +64,7 @@ function buildLut(model: usize, tables: usize, query: usize, lut: usize, scratch
     const least = min4(f32x4.min(f32x4.min(s0, s1), f32x4.min(s2, s3)));
     const most = max4(f32x4.max(f32x4.max(s0, s1), f32x4.max(s2, s3)));
     if (m % LUT_GROUP == 0) span = 0;
-    span += most - least;
+    span += (most - least) * SHARE;
     widest = max(widest, span);
     offset += least;
     const shift = f32x4.splat(least), at = scratch + (<usize>m << 6);
@@ -75,7 +77,7 @@ function buildLut(model: usize, tables: usize, query: usize, lut: usize, scratch
   const groups = (subspaces + LUT_GROUP - 1) / LUT_GROUP, groupMax = <f32>min(255, 32767 / max(1, groups));
   const range = load<f32>(model, MODEL_BIAS_RANGE);
   let scale: f32 = 1;
-  if (widest > <f32>1e-30) scale = (groupMax - ROUNDING) / widest;
+  if (widest > <f32>1e-30) scale = (groupMax - ROUNDING) * SHARE / widest;
   if (range > 0) {
     const limit = <f32>32000 / range;
     scale = widest > <f32>1e-30 ? min(scale, limit) : limit;

@@ -57,6 +57,8 @@ export function prepareQuery(
 
 // What rounding may add to the entries of a group, and a bit more for that of the products themselves.
 const ROUNDING = LUT_GROUP / 2 + 1;
+// Ranges are added up as shares of a group, lest the sum overflow where none of them does.
+const SHARE = 1 / LUT_GROUP;
 
 // Every subspace's entries are shifted to start at 0 and share one scale, so that scores compare across leaves, the finest at which
 // no group's entries add up to more than fits:
@@ -84,7 +86,7 @@ function buildLut(views: Views, model: number, tables: number, query: number, lu
       most = Math.max(most, f32[at + k]!);
     }
     if (m % LUT_GROUP === 0) span = 0;
-    span = fround(span + fround(most - least));
+    span = fround(span + fround(fround(most - least) * SHARE));
     widest = Math.max(widest, span);
     offset = fround(offset + least);
     for (let k = 0; k < 16; k++) f32[at + k] = f32[at + k]! - least;
@@ -94,7 +96,7 @@ function buildLut(views: Views, model: number, tables: number, query: number, lu
   const groupMax = Math.min(255, Math.floor(32767 / Math.max(1, Math.ceil(subspaces / LUT_GROUP))));
   const range = f32[(model + MODEL_BIAS_RANGE) >>> 2]!;
   const spread = widest > NARROWEST;
-  let scale = spread ? fround((groupMax - ROUNDING) / widest) : 1;
+  let scale = spread ? fround(fround((groupMax - ROUNDING) * SHARE) / widest) : 1;
   if (range > 0) {
     const limit = fround(32000 / range);
     scale = spread ? Math.min(scale, limit) : limit;
