@@ -58,7 +58,7 @@ function scanForOne(shard: usize, visit: usize, limit: i32, tablesAt: usize, key
   const hasBias = load<i32>(shard, SHARD_HAS_BIAS), shift = load<u32>(shard, SHARD_CHUNK_SHIFT);
   const lutAt = tablesAt + TABLES_HEADER_BYTES + (<usize>load<u32>(shard, SHARD_STRIDE) << 2);
   const nibble = i8x16.splat(0x0f);
-  const state = <usize>load<u32>(visit, 8), sums = state + STATE_LANES, leafScore = load<f32>(visit, 4);
+  const state = <usize>load<u32>(visit, 8), leafScore = load<f32>(visit, 4);
   const biasBy = i16x8.splat(<i16>load<i32>(state + tablesAt, TABLES_BIAS_MULTIPLIER));
   let least = integerThreshold(state, tablesAt, leafScore), scanned: u32 = 0;
   let segment = <usize>load<u32>(<usize>load<u32>(shard, SHARD_LEAVES) + (<usize>load<u32>(visit) << 2));
@@ -94,14 +94,7 @@ function scanForOne(shard: usize, visit: usize, limit: i32, tablesAt: usize, key
         a3 = i16x8.sub(a3, i16x8.q15mulr_sat_s(v128.load(biases, 48), biasBy));
         biases += 64;
       }
-      const t = i16x8.splat(<i16>least);
-      const g0 = i16x8.ge_s(a0, t), g1 = i16x8.ge_s(a1, t), g2 = i16x8.ge_s(a2, t), g3 = i16x8.ge_s(a3, t);
-      if (v128.any_true(v128.or(v128.or(g0, g1), v128.or(g2, g3)))) {
-        v128.store(sums, a0); v128.store(sums, a1, 16); v128.store(sums, a2, 32); v128.store(sums, a3, 48);
-        const mask = i8x16.bitmask(i8x16.narrow_i16x8_s(g0, g1)) | (i8x16.bitmask(i8x16.narrow_i16x8_s(g2, g3)) << 16);
-        if (admit(state, mask, locals + (<usize>pos << 2), lanes - pos, shift, limit, tablesAt, keysAt, leafScore))
-          least = integerThreshold(state, tablesAt, leafScore);
-      }
+      least = take(a0, a1, a2, a3, least, state, locals + (<usize>pos << 2), lanes - pos, shift, limit, tablesAt, keysAt, leafScore);
     }
     scanned += <u32>lanes;
     segment = <usize>load<u32>(segment, SEGMENT_NEXT);
@@ -117,7 +110,6 @@ function scanForTwo(shard: usize, visit: usize, limit: i32, tablesAt: usize, key
   const nibble = i8x16.splat(0x0f);
   const state = <usize>load<u32>(visit, 8), leafScore = load<f32>(visit, 4);
   const other = <usize>load<u32>(visit, VISIT_BYTES + 8), otherScore = load<f32>(visit, VISIT_BYTES + 4);
-  const apart = other - state;
   const biasBy = i16x8.splat(<i16>load<i32>(state + tablesAt, TABLES_BIAS_MULTIPLIER));
   const otherBy = i16x8.splat(<i16>load<i32>(other + tablesAt, TABLES_BIAS_MULTIPLIER));
   let least = integerThreshold(state, tablesAt, leafScore), otherLeast = integerThreshold(other, tablesAt, otherScore);
@@ -169,29 +161,28 @@ function scanForTwo(shard: usize, visit: usize, limit: i32, tablesAt: usize, key
         b3 = i16x8.sub(b3, i16x8.q15mulr_sat_s(d3, otherBy));
         biases += 64;
       }
-      const t = i16x8.splat(<i16>least), u = i16x8.splat(<i16>otherLeast);
-      const g0 = i16x8.ge_s(a0, t), g1 = i16x8.ge_s(a1, t), g2 = i16x8.ge_s(a2, t), g3 = i16x8.ge_s(a3, t);
-      const h0 = i16x8.ge_s(b0, u), h1 = i16x8.ge_s(b1, u), h2 = i16x8.ge_s(b2, u), h3 = i16x8.ge_s(b3, u);
-      if (v128.any_true(v128.or(v128.or(g0, g1), v128.or(g2, g3)))) {
-        const sums = state + STATE_LANES;
-        v128.store(sums, a0); v128.store(sums, a1, 16); v128.store(sums, a2, 32); v128.store(sums, a3, 48);
-        const mask = i8x16.bitmask(i8x16.narrow_i16x8_s(g0, g1)) | (i8x16.bitmask(i8x16.narrow_i16x8_s(g2, g3)) << 16);
-        if (admit(state, mask, locals + (<usize>pos << 2), lanes - pos, shift, limit, tablesAt, keysAt, leafScore))
-          least = integerThreshold(state, tablesAt, leafScore);
-      }
-      if (v128.any_true(v128.or(v128.or(h0, h1), v128.or(h2, h3)))) {
-        const sums = other + STATE_LANES;
-        v128.store(sums, b0); v128.store(sums, b1, 16); v128.store(sums, b2, 32); v128.store(sums, b3, 48);
-        const mask = i8x16.bitmask(i8x16.narrow_i16x8_s(h0, h1)) | (i8x16.bitmask(i8x16.narrow_i16x8_s(h2, h3)) << 16);
-        if (admit(other, mask, locals + (<usize>pos << 2), lanes - pos, shift, limit, tablesAt, keysAt, otherScore))
-          otherLeast = integerThreshold(other, tablesAt, otherScore);
-      }
+      const block = locals + (<usize>pos << 2), left = lanes - pos;
+      least = take(a0, a1, a2, a3, least, state, block, left, shift, limit, tablesAt, keysAt, leafScore);
+      otherLeast = take(b0, b1, b2, b3, otherLeast, other, block, left, shift, limit, tablesAt, keysAt, otherScore);
     }
     scanned += <u32>lanes;
     segment = <usize>load<u32>(segment, SEGMENT_NEXT);
   }
   store<u32>(state, load<u32>(state, STATE_CODES) + scanned, STATE_CODES);
   store<u32>(other, load<u32>(other, STATE_CODES) + scanned, STATE_CODES);
+}
+
+/** Looks for lanes of a block whose sums reach the threshold, and admits them; returns the threshold from then on. */
+// @ts-ignore: decorator
+@inline function take(a0: v128, a1: v128, a2: v128, a3: v128, least: i32, state: usize, locals: usize, lanes: i32, shift: u32, limit: i32, tablesAt: usize, keysAt: usize, leafScore: f32): i32 {
+  const t = i16x8.splat(<i16>least);
+  const g0 = i16x8.ge_s(a0, t), g1 = i16x8.ge_s(a1, t), g2 = i16x8.ge_s(a2, t), g3 = i16x8.ge_s(a3, t);
+  if (!v128.any_true(v128.or(v128.or(g0, g1), v128.or(g2, g3)))) return least;
+  const sums = state + STATE_LANES;
+  v128.store(sums, a0); v128.store(sums, a1, 16); v128.store(sums, a2, 32); v128.store(sums, a3, 48);
+  const mask = i8x16.bitmask(i8x16.narrow_i16x8_s(g0, g1)) | (i8x16.bitmask(i8x16.narrow_i16x8_s(g2, g3)) << 16);
+  const rose = admit(state, mask, locals, lanes, shift, limit, tablesAt, keysAt, leafScore);
+  return rose ? integerThreshold(state, tablesAt, leafScore) : least;
 }
 
 /**

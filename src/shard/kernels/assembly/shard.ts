@@ -12,11 +12,23 @@ import { boundOf, deathsOf, epochOf, filterOf, isLet, isVisible } from "./visibl
 // @ts-ignore: decorator
 @inline function scalesBytes(codec: i32, shift: u32): usize { return codec == CODEC_INT8 ? <usize>4 << shift : 0; }
 
+// @ts-ignore: decorator
+@inline function chunkOf(chunks: usize, shift: u32, local: u32): usize { return <usize>load<u32>(chunks + (<usize>(local >> shift) << 2)); }
+// @ts-ignore: decorator
+@inline function slotOf(shift: u32, local: u32): usize { return <usize>(local & ((1 << shift) - 1)); }
+/** The row number of a vector. */
+// @ts-ignore: decorator
+@inline function rowOf(chunks: usize, shift: u32, local: u32): u32 { return load<u32>(chunkOf(chunks, shift, local) + (slotOf(shift, local) << 2)); }
+/** Where a vector lies. rowsBytes: what a chunk has before its vectors. */
+// @ts-ignore: decorator
+@inline function vectorAt(chunks: usize, shift: u32, local: u32, rowsBytes: usize, rowBytes: usize): usize {
+  return chunkOf(chunks, shift, local) + rowsBytes + slotOf(shift, local) * rowBytes;
+}
+
 /** Scores one stored vector, by its local number. */
 // @ts-ignore: decorator
 @inline function scoreLocal(shard: usize, query: usize, local: u32, chunks: usize, shift: u32, codec: i32, l2: i32, stride: i32, rowBytes: usize): f32 {
-  const chunk = <usize>load<u32>(chunks + (<usize>(local >> shift) << 2));
-  const slot = <usize>(local & ((1 << shift) - 1));
+  const chunk = chunkOf(chunks, shift, local), slot = slotOf(shift, local);
   const scales = chunk + (<usize>4 << shift);
   const scale = codec == CODEC_INT8 ? load<f32>(scales + (slot << 2)) : <f32>1;
   return scoreRow(codec, l2, query, scales + scalesBytes(codec, shift) + slot * rowBytes, stride, scale);
@@ -51,8 +63,7 @@ function scanPassing(shard: usize, query: usize, first: u32, count: i32, limit: 
       if (ahead == 0) { local = (local | 31) + 1; continue; }
       local += <u32>ctz(ahead);
       if (local >= end) break;
-      const chunk = <usize>load<u32>(chunks + (<usize>(local >> shift) << 2));
-      touched += touch(chunk + rowsBytes + <usize>(local & ((1 << shift) - 1)) * rowBytes, rowBytes);
+      touched += touch(vectorAt(chunks, shift, local, rowsBytes, rowBytes), rowBytes);
       store<u32>(group + (<usize>grouped << 2), local);
       grouped++;
       local++;
@@ -152,23 +163,19 @@ export function rescore(shard: usize, query: usize, keys: usize, count: i32, sta
       const stop = min(count, i + AHEAD);
       for (let j = i; j < stop; j++) {
         const local = idOf(load<u64>(keys + (<usize>j << 3)));
-        const chunk = <usize>load<u32>(chunks + (<usize>(local >> shift) << 2)), slot = <usize>(local & ((1 << shift) - 1));
-        touched += load<u32>(chunk + (slot << 2)) + load<u32>(chunk + rowsBytes + slot * rowBytes);
+        touched += rowOf(chunks, shift, local) + load<u32>(vectorAt(chunks, shift, local, rowsBytes, rowBytes));
       }
     }
     if (i % GROUP == 0) {
       const stop = min(count, i + GROUP);
       for (let j = i; j < stop; j++) {
         const local = idOf(load<u64>(keys + (<usize>j << 3)));
-        const chunk = <usize>load<u32>(chunks + (<usize>(local >> shift) << 2)), slot = <usize>(local & ((1 << shift) - 1));
-        touched += touch(chunk + rowsBytes + slot * rowBytes, rowBytes);
+        touched += touch(vectorAt(chunks, shift, local, rowsBytes, rowBytes), rowBytes);
       }
     }
     const local = idOf(load<u64>(keys + (<usize>i << 3)));
     const score = scoreLocal(shard, query, local, chunks, shift, codec, l2, stride, rowBytes);
-    const chunk = <usize>load<u32>(chunks + (<usize>(local >> shift) << 2));
-    const row = load<u32>(chunk + (<usize>(local & ((1 << shift) - 1)) << 2));
-    store<u64>(keys + (<usize>i << 3), keyOf(score, row));
+    store<u64>(keys + (<usize>i << 3), keyOf(score, rowOf(chunks, shift, local)));
   }
   store<u32>(state + STATE_LANES, touched); // so that the loads are not optimised away
 }
@@ -178,8 +185,7 @@ export function localsToRows(shard: usize, keys: usize, count: i32, out: usize):
   const shift = load<u32>(shard, SHARD_CHUNK_SHIFT), chunks = <usize>load<u32>(shard, SHARD_CHUNKS);
   for (let i = 0; i < count; i++) {
     const key = load<u64>(keys + (<usize>i << 3)), local = idOf(key);
-    const chunk = <usize>load<u32>(chunks + (<usize>(local >> shift) << 2));
-    const row = load<u32>(chunk + (<usize>(local & ((1 << shift) - 1)) << 2));
+    const row = rowOf(chunks, shift, local);
     store<u64>(out + (<usize>i << 3), (key & 0xffffffff00000000) | <u64>~row);
   }
 }
